@@ -1,0 +1,29 @@
+/** @type {import('jest').Config} */
+export default {
+  testEnvironment: 'node',
+  roots: ['<rootDir>/test', '<rootDir>/sample'],
+  testMatch: ['**/*.test.ts'],
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      {
+        jsc: {
+          target: 'es2022',
+          parser: { syntax: 'typescript', decorators: true },
+          transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: true },
+        },
+        module: { type: 'es6' },
+        sourceMaps: 'inline',
+      },
+    ],
+  },
+  moduleNameMapper: {
+    '^(\\.{1,2}/.*)\\.js$': '$1',
+    '^nestjs-dispatch$': '<rootDir>/lib/index.ts',
+    '^nestjs-dispatch/testing$': '<rootDir>/lib/testing/index.ts',
+    '^nestjs-dispatch/proto$': '<rootDir>/lib/proto.ts',
+    '^nestjs-dispatch/scheduler$': '<rootDir>/lib/scheduler/index.ts',
+  },
+  setupFiles: ['reflect-metadata'],
+};

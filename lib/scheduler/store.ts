@@ -1,0 +1,183 @@
+import type { Any } from '@bufbuild/protobuf/wkt';
+import type { CallResult } from '../gen/dispatch/sdk/v1/call_pb.js';
+import type { Status } from '../gen/dispatch/sdk/v1/status_pb.js';
+import type { JournalPosition } from '../protocol/index.js';
+
+/** 32 hex digits, opaque to others. */
+export type DispatchId = string;
+/** Milliseconds since 1970. */
+export type Timestamp = number;
+
+export type CallState =
+  | 'pending' // waits to run, from dueAt on (a run in flight is pending in the store: a crash makes it due again)
+  | 'suspended' // waits for results or for wakeAt
+  | 'incompatible' // its state fits no version that is here; waits for another one or for a retry by hand
+  | 'succeeded'
+  | 'failed'
+  | 'cancelled';
+
+export const isFinished = (state: CallState): boolean =>
+  state === 'succeeded' || state === 'failed' || state === 'cancelled';
+
+/** What never changes about a call while it has one incarnation. */
+export interface CallHeader {
+  readonly id: DispatchId;
+  /** Empty for a root. */
+  readonly parentId: DispatchId;
+  /** Its own id for a root. */
+  readonly rootId: DispatchId;
+  /** The number that the parent gave to the call. 0n for a root. */
+  readonly correlationId: bigint;
+  /** The parent's incarnation that made the call: results for another one are not delivered. 0 for a root. */
+  readonly parentIncarnation: number;
+  readonly createdAt: Timestamp;
+  /** Undefined: never. */
+  readonly expiresAt: Timestamp | undefined;
+}
+
+/** What a call runs; a tail call replaces it. */
+export interface CallTarget {
+  readonly endpoint: string;
+  readonly function: string;
+  readonly version: string;
+  readonly input: Any | undefined;
+}
+
+/** Where a call stands: all that changes from run to run, small and written often. */
+export interface CallProgress {
+  readonly state: CallState;
+  /** When a pending call may run. */
+  readonly dueAt: Timestamp;
+  /** Runs since the last committed poll that ended in a retried failure. */
+  readonly attempt: number;
+  /** Process crashes during this call's runs, since the last run that came to an end. */
+  readonly crashes: number;
+  readonly incarnation: number;
+  /** How much of the inbox (see FinishedCall.inbox) the call has durably taken in. */
+  readonly delivered: number;
+  /** Suspended: resume at this many results, with at most that many, or at wakeAt. */
+  readonly minResults: number;
+  readonly maxResults: number;
+  readonly wakeAt: Timestamp | undefined;
+  /** A cancellation that the call has yet to be told of or is carrying out, and until when it may. */
+  readonly cancelBy: Timestamp | undefined;
+}
+
+/** How a call ended. */
+export interface FinishedCall {
+  readonly state: 'succeeded' | 'failed' | 'cancelled';
+  readonly status: Status;
+  readonly result: CallResult;
+  readonly finishedAt: Timestamp;
+  /** The result's place in the parent's inbox, counted from 1 for each incarnation of the parent; 0: not for the parent. */
+  readonly inbox: number;
+}
+
+/** A change of the store. A commit applies a list of them in order, all or none. */
+export type Mutation =
+  | { readonly type: 'create'; readonly header: CallHeader; readonly target: CallTarget; readonly progress: CallProgress }
+  | { readonly type: 'progress'; readonly id: DispatchId; readonly progress: CallProgress }
+  /** A tail call or a restart: the target is replaced (where given), the journal removed. */
+  | { readonly type: 'replace'; readonly id: DispatchId; readonly target?: CallTarget; readonly progress: CallProgress }
+  /** Appends to the call's journal; `position` is where it ends then. */
+  | { readonly type: 'append'; readonly id: DispatchId; readonly journal: Uint8Array; readonly position: JournalPosition }
+  /** Replaces the call's whole state (endpoints that do not speak the extension). `typed`: a `typed_coroutine_state`. */
+  | { readonly type: 'state'; readonly id: DispatchId; readonly state: Uint8Array; readonly typed: boolean }
+  /** Ends a call; its journal is removed. */
+  | { readonly type: 'finish'; readonly id: DispatchId; readonly finished: FinishedCall }
+  /** Removes finished calls for good. */
+  | { readonly type: 'purge'; readonly ids: readonly DispatchId[] };
+
+/** One call as the store has it, without its input, journal and result. */
+export interface CallRow {
+  readonly header: CallHeader;
+  readonly target: Omit<CallTarget, 'input'>;
+  readonly progress: CallProgress;
+  readonly position: JournalPosition;
+  /** The journal is a whole state of an endpoint that does not speak the extension. */
+  readonly foreignState: 'bytes' | 'typed' | undefined;
+  /** Set on finished calls; the result is loaded by `results`. */
+  readonly finished: Omit<FinishedCall, 'result'> | undefined;
+}
+
+/** Filters of `list`. All that are set must hold. */
+export interface CallFilter {
+  readonly state?: CallState | readonly CallState[];
+  readonly function?: string;
+  readonly rootId?: DispatchId;
+  readonly parentId?: DispatchId;
+  /** Only calls that have no parent. */
+  readonly roots?: boolean;
+  readonly createdAfter?: Timestamp;
+  readonly createdBefore?: Timestamp;
+}
+
+export interface CallPage {
+  readonly rows: CallRow[];
+  /** Hand to the next `list` to go on; undefined on the last page. */
+  readonly next: string | undefined;
+}
+
+/** What a scheduler finds when it starts. */
+export interface Recovery {
+  /** Every unfinished call, in the order of creation. */
+  readonly calls: CallRow[];
+  /**
+   * Finished children whose results their unfinished parents have not taken in: inbox > parent's delivered and
+   * parentIncarnation = parent's incarnation. By parent and inbox.
+   */
+  readonly undelivered: { readonly id: DispatchId; readonly parentId: DispatchId; readonly correlationId: bigint; readonly inbox: number }[];
+  /** Calls whose runs were in flight when the last process ended without `close`. */
+  readonly inFlight: DispatchId[];
+}
+
+/**
+ * Keeps calls. One process owns a store of this kind (memory, SQLite). All methods may be called while a commit is under
+ * way and then see the state before or after it.
+ *
+ * Errors are `StoreError`s: what happened, where, and what to do.
+ */
+export interface Store {
+  /** What the log calls it: `memory:`, or the path of a file. */
+  readonly name: string;
+  /** Takes ownership and brings the tables to the current version. */
+  open(): Promise<void>;
+  recover(): Promise<Recovery>;
+  /**
+   * Applies the mutations in order, all or none, and resolves when they are on disk (fsync). After a rejection nothing
+   * of it is there.
+   */
+  commit(mutations: readonly Mutation[]): Promise<void>;
+  /**
+   * Notes which calls are being run, for the count of crashes: survives the death of the process, not of the machine,
+   * and costs no fsync. Takes effect at once.
+   */
+  markRunning(started: readonly DispatchId[], ended: readonly DispatchId[]): void;
+  get(id: DispatchId): Promise<CallRow | undefined>;
+  list(filter: CallFilter, page: { readonly limit: number; readonly after?: string }): Promise<CallPage>;
+  input(id: DispatchId): Promise<Any | undefined>;
+  /** The whole journal or foreign state; empty when there is none. */
+  journal(id: DispatchId): Promise<Uint8Array>;
+  /** Results of finished calls, in the order of the ids; undefined for a call that is unknown or not finished. */
+  results(ids: readonly DispatchId[]): Promise<(CallResult | undefined)[]>;
+  /** Ids of roots that finished before then, with all calls of their trees, oldest first; at most `limit` ids. */
+  finishedBefore(time: Timestamp, limit: number): Promise<DispatchId[]>;
+  close(): Promise<void>;
+}
+
+/** The store cannot do its work. The message names the store and says what to do. */
+export class StoreError extends Error {
+  override readonly name: string = 'StoreError';
+}
+/** Another process owns the store's file. */
+export class StoreLockedError extends StoreError {
+  override readonly name = 'StoreLockedError';
+}
+/** The file is not a store of ours, is damaged, or was written by a newer version. */
+export class StoreCorruptError extends StoreError {
+  override readonly name = 'StoreCorruptError';
+}
+/** The disk is full or cannot be written. */
+export class StoreWriteError extends StoreError {
+  override readonly name = 'StoreWriteError';
+}

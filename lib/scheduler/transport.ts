@@ -1,0 +1,16 @@
+import type { RunRequest } from '../gen/dispatch/sdk/v1/function_pb.js';
+import type { RunAnswer, RunContext } from '../protocol/index.js';
+
+/** Carries runs to the applications that have the functions. */
+export interface Transport {
+  /**
+   * Whether runs of this endpoint speak the extension of RunContext. Where not, every resume carries the whole state
+   * and answers carry it back.
+   */
+  extended(endpoint: string): boolean;
+  /**
+   * Runs one request. What goes wrong on the way is an answer with a status (DNS_ERROR, TCP_ERROR, …), not a rejection.
+   * `context` is given where `extended(endpoint)`.
+   */
+  run(endpoint: string, request: RunRequest, options: { context?: RunContext; signal: AbortSignal }): Promise<RunAnswer>;
+}

@@ -1,0 +1,10 @@
+// Makes lib/gen/ again from proto/. `buf` is fetched for this script alone: nobody who installs the package needs it.
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const BUF = '@bufbuild/buf@1.75.0';
+const proto = fileURLToPath(new URL('../proto/', import.meta.url));
+execFileSync('npx', ['--yes', '-p', BUF, 'buf', 'generate', '.', '--template', 'buf.gen.yaml'], {
+  cwd: proto,
+  stdio: 'inherit',
+});
