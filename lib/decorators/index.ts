@@ -1,0 +1,16 @@
+export { DispatchFunction } from './dispatch-function.decorator.js';
+export {
+  bindClass,
+  bindInstance,
+  bindMethod,
+  boundFunctionOf,
+  boundFunctionsOfMethod,
+  getFunctionMetadata,
+  namesOfMethod,
+  unbindMethod,
+  type BoundFunction,
+  type DispatchFunctionOptions,
+  type DurableMethod,
+  type DurationInput,
+  type FunctionMetadata,
+} from './function-metadata.js';
