@@ -59,6 +59,8 @@ export interface RunAnswer {
   readonly appended?: JournalPosition;
   /** The process has not the live instance that `stateOmitted` counted on: send the request again, with the state. */
   readonly stateMissing?: boolean;
+  /** The other side asked for so much time before the next attempt (HTTP `Retry-After`). Milliseconds. */
+  readonly retryAfter?: number;
 }
 
 /** Runs functions: the one entry of an application, for all transports. */

@@ -1,0 +1,58 @@
+/** The Connect protocol over HTTP, unary: paths, content types and the shape of errors. */
+
+export const FUNCTION_SERVICE_PATH = '/dispatch.sdk.v1.FunctionService/';
+export const RUN_PATH = `${FUNCTION_SERVICE_PATH}Run`;
+export const DISPATCH_PATH = '/dispatch.sdk.v1.DispatchService/Dispatch';
+
+export const PROTO_TYPE = 'application/proto';
+export const JSON_TYPE = 'application/json';
+
+export type ConnectCode = 'invalid_argument' | 'unauthenticated' | 'permission_denied' | 'not_found' | 'internal';
+
+const HTTP_STATUS: Readonly<Record<ConnectCode, number>> = {
+  invalid_argument: 400,
+  unauthenticated: 401,
+  permission_denied: 403,
+  not_found: 404,
+  internal: 500,
+};
+
+/** A refusal that the other side is told of: a code and a sentence, nothing else. */
+export class ConnectError extends Error {
+  override readonly name = 'ConnectError';
+
+  constructor(
+    readonly code: ConnectCode,
+    message: string,
+  ) {
+    super(message);
+  }
+
+  get httpStatus(): number {
+    return HTTP_STATUS[this.code];
+  }
+
+  /** The body of the answer: `{"code": …, "message": …}`. */
+  toBody(): Uint8Array {
+    return new TextEncoder().encode(JSON.stringify({ code: this.code, message: this.message }));
+  }
+}
+
+/** The sentence in an error's body; undefined when the body is not one of Connect. */
+export function readErrorMessage(body: Uint8Array): string | undefined {
+  if (body.byteLength > 100_000) return undefined;
+  try {
+    const parsed: unknown = JSON.parse(new TextDecoder().decode(body));
+    if (typeof parsed !== 'object' || parsed === null || !('message' in parsed)) return undefined;
+    return typeof parsed.message === 'string' ? parsed.message : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The address of a method below a service's address, which may have a path of its own. */
+export function methodUrl(base: URL, path: string): URL {
+  const url = new URL(base);
+  url.pathname = url.pathname.replace(/\/+$/, '') + path;
+  return url;
+}

@@ -1,0 +1,129 @@
+import type { FunctionLookup } from '../coroutine/types.js';
+import type { RunRequest, RunResponse } from '../gen/dispatch/sdk/v1/function_pb.js';
+import type { FunctionRunner } from '../protocol/index.js';
+import { codecOf, type Codec } from './codec.js';
+import { ConnectError, JSON_TYPE, methodUrl, RUN_PATH } from './connect.js';
+
+/** An HTTP request, whatever server it came to. */
+export interface EndpointRequest {
+  readonly method: string;
+  /** The method of the service: the path below the application's global prefix. */
+  readonly procedure: string;
+  /** The address as the server sees it, with the Host header's authority. */
+  readonly url: URL;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** The raw body. */
+  read(): Promise<Uint8Array>;
+  /** Fires when the client has gone away. */
+  readonly signal?: AbortSignal;
+}
+
+export interface EndpointResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}
+
+/** Checks a request's signature; throws an error with `httpStatus` 401 or 403. */
+export type RequestVerifier = (request: {
+  readonly method: string;
+  readonly url: URL;
+  readonly headers: EndpointRequest['headers'];
+  readonly body: Uint8Array;
+}) => void | Promise<void>;
+
+export interface FunctionEndpointOptions {
+  readonly runner: FunctionRunner;
+  readonly functions: FunctionLookup;
+  /** False: every request is answered as if there were no such route. */
+  readonly open: boolean;
+  /** Left out: requests are not verified. */
+  readonly verify?: RequestVerifier;
+  /** The address that schedulers know the application by; signatures are checked against it. Left out: the request's own. */
+  readonly publicUrl?: URL;
+  readonly maxBodyBytes: number;
+  readonly log: { error(message: string): void };
+  /** Told of every answer of a function. */
+  readonly onRun?: (request: RunRequest, response: RunResponse) => void;
+}
+
+/** Serves `FunctionService`: from a universal HTTP request to a universal HTTP response. */
+export class FunctionEndpoint {
+  constructor(private readonly options: FunctionEndpointOptions) {}
+
+  /** Never rejects. */
+  async handle(request: EndpointRequest): Promise<EndpointResponse> {
+    try {
+      return await this.run(request);
+    } catch (error) {
+      return this.refusal(error);
+    }
+  }
+
+  private async run(request: EndpointRequest): Promise<EndpointResponse> {
+    const { runner, functions, open, maxBodyBytes, onRun } = this.options;
+    if (!open || request.procedure !== RUN_PATH || request.method !== 'POST') {
+      throw new ConnectError('not_found', 'there is no such path');
+    }
+    checkLength(header(request, 'content-length'), maxBodyBytes);
+    const codec = codecOf(header(request, 'content-type'), header(request, 'content-encoding'));
+    const body = await request.read();
+    await this.verify(request, body);
+
+    const run = decode(codec, body);
+    if (run.function === '') throw new ConnectError('invalid_argument', 'function is required');
+    if (functions.get(run.function) === undefined) {
+      throw new ConnectError('not_found', `function '${run.function}' does not exist`);
+    }
+    if (run.directive.case === undefined) {
+      throw new ConnectError('invalid_argument', 'input or poll_result is required');
+    }
+    const { response } = await runner.run(run, { signal: request.signal });
+    onRun?.(run, response);
+    return { status: 200, headers: { 'content-type': codec.contentType }, body: codec.encode(response) };
+  }
+
+  private async verify(request: EndpointRequest, body: Uint8Array): Promise<void> {
+    const { verify, publicUrl } = this.options;
+    if (verify === undefined) return;
+    const { method, headers } = request;
+    // A proxy may have changed the Host header and the path: the signer has seen the address it was told.
+    const url = publicUrl === undefined ? request.url : methodUrl(publicUrl, RUN_PATH);
+    try {
+      await verify({ method, url, headers, body });
+    } catch (error) {
+      if (!(error instanceof Error) || !('httpStatus' in error)) throw error;
+      throw new ConnectError(error.httpStatus === 403 ? 'permission_denied' : 'unauthenticated', error.message);
+    }
+  }
+
+  private refusal(error: unknown): EndpointResponse {
+    const refused = error instanceof ConnectError ? error : new ConnectError('internal', 'internal error');
+    if (refused !== error) {
+      // The error's own text may quote what a function was called with.
+      const kind = error instanceof Error ? error.name : typeof error;
+      this.options.log.error(`A request to the endpoint failed with ${kind}; it was answered with HTTP status 500.`);
+    }
+    return { status: refused.httpStatus, headers: { 'content-type': JSON_TYPE }, body: refused.toBody() };
+  }
+}
+
+function header(request: EndpointRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return typeof value === 'string' ? value : value?.[0];
+}
+
+function checkLength(value: string | undefined, limit: number): void {
+  const length = value !== undefined && /^\d+$/.test(value) ? Number(value) : 0;
+  if (length === 0) throw new ConnectError('invalid_argument', 'content length is required');
+  if (length > limit) throw new ConnectError('invalid_argument', 'content length is too large');
+}
+
+function decode(codec: Codec, body: Uint8Array): RunRequest {
+  try {
+    return codec.decode(body);
+  } catch {
+    throw new ConnectError('invalid_argument', 'the body is no RunRequest of the given content type');
+  }
+}

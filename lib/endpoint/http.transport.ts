@@ -1,0 +1,131 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { Status, statusOf, statusOfHttp } from '../errors/index.js';
+import { RunRequestSchema, RunResponseSchema, type RunRequest } from '../gen/dispatch/sdk/v1/function_pb.js';
+import type { RunAnswer } from '../protocol/index.js';
+import type { Transport } from '../scheduler/transport.js';
+import { methodUrl, PROTO_TYPE, readErrorMessage, RUN_PATH } from './connect.js';
+import { HttpExchange, ReplyTooLargeError, type HttpReply } from './http-exchange.js';
+
+/** Signs a request: the headers to send, those of the signature included. */
+export type RequestSigner = (request: {
+  readonly method: 'POST';
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}) => Record<string, string> | Promise<Record<string, string>>;
+
+export interface HttpTransportOptions {
+  /** Left out: requests are not signed. */
+  readonly sign?: RequestSigner;
+  /** The largest answer that is read, in bytes. Default: 16,000,000. */
+  readonly maxReplyBytes?: number;
+}
+
+const MAX_REPLY_BYTES = 16_000_000;
+
+/** Runs functions of other applications: posts to their endpoints, as PROTOCOL says. */
+export class HttpTransport implements Transport {
+  private readonly exchange: HttpExchange;
+  private readonly sign: RequestSigner | undefined;
+
+  constructor(options: HttpTransportOptions = {}) {
+    this.exchange = new HttpExchange(options.maxReplyBytes ?? MAX_REPLY_BYTES);
+    this.sign = options.sign;
+  }
+
+  extended(): boolean {
+    return false;
+  }
+
+  async run(endpoint: string, request: RunRequest, { signal }: { signal: AbortSignal }): Promise<RunAnswer> {
+    const url = endpointUrl(endpoint);
+    if (url === undefined) {
+      return failure(
+        Status.INVALID_ARGUMENT,
+        `the endpoint ${endpoint} cannot be called: only those of the schemes http and https can`,
+      );
+    }
+    const body = toBinary(RunRequestSchema, request);
+    try {
+      const headers = { 'content-type': PROTO_TYPE, accept: PROTO_TYPE };
+      const signed = this.sign === undefined ? headers : await this.sign({ method: 'POST', url, headers, body });
+      // A run that arrives twice does no harm: the answer of the older one is ignored.
+      return answerOf(await this.exchange.post(url, { headers: signed, body, signal, repeatable: true }), url);
+    } catch (error) {
+      return failedExchange(error, url, signal);
+    }
+  }
+
+  /** Closes the idle connections. */
+  close(): void {
+    this.exchange.close();
+  }
+}
+
+function endpointUrl(endpoint: string): URL | undefined {
+  if (!URL.canParse(endpoint)) return undefined;
+  const url = new URL(endpoint);
+  return url.protocol === 'http:' || url.protocol === 'https:' ? methodUrl(url, RUN_PATH) : undefined;
+}
+
+function answerOf(reply: HttpReply, url: URL): RunAnswer {
+  if (reply.status !== 200) {
+    const status = reply.status >= 200 && reply.status < 300 ? Status.INVALID_RESPONSE : statusOfHttp(reply.status);
+    const detail = readErrorMessage(reply.body);
+    const message = `${url.origin} answered with HTTP status ${reply.status}${detail === undefined ? '' : `: ${detail}`}`;
+    return failure(status, message, retryAfter(reply));
+  }
+  try {
+    return { response: fromBinary(RunResponseSchema, reply.body) };
+  } catch {
+    return failure(Status.INVALID_RESPONSE, `${url.origin} answered with a body that is no RunResponse`);
+  }
+}
+
+function failedExchange(error: unknown, url: URL, signal: AbortSignal): RunAnswer {
+  if (signal.aborted) {
+    return failure(Status.TIMEOUT, `${url.origin} did not answer before the run's deadline`);
+  }
+  if (error instanceof ReplyTooLargeError) {
+    return failure(Status.INVALID_RESPONSE, `${url.origin} cannot be used: ${error.message}`);
+  }
+  const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
+  const message = error instanceof Error ? error.message : String(error);
+  return failure(statusOf(error, Status.HTTP_ERROR), `${url.origin} could not be called: ${message}${code}`);
+}
+
+/** A failure on the way as the answer of a run. */
+export function failure(status: Status, message: string, after?: number): RunAnswer {
+  const error = { type: ERROR_TYPES[status] ?? 'PermanentError', message };
+  const response = create(RunResponseSchema, {
+    status,
+    directive: { case: 'exit', value: { result: { error } } },
+  });
+  return after === undefined ? { response } : { response, retryAfter: after };
+}
+
+const ERROR_TYPES: Readonly<Partial<Record<Status, string>>> = {
+  [Status.TIMEOUT]: 'TimeoutError',
+  [Status.THROTTLED]: 'ThrottleError',
+  [Status.INVALID_ARGUMENT]: 'InvalidArgumentError',
+  [Status.INVALID_RESPONSE]: 'InvalidResponseError',
+  [Status.TEMPORARY_ERROR]: 'TemporaryError',
+  [Status.PERMANENT_ERROR]: 'PermanentError',
+  [Status.INCOMPATIBLE_STATE]: 'IncompatibleStateError',
+  [Status.DNS_ERROR]: 'DNSError',
+  [Status.TCP_ERROR]: 'TCPError',
+  [Status.TLS_ERROR]: 'TLSError',
+  [Status.HTTP_ERROR]: 'HTTPError',
+  [Status.UNAUTHENTICATED]: 'UnauthenticatedError',
+  [Status.PERMISSION_DENIED]: 'PermissionDeniedError',
+  [Status.NOT_FOUND]: 'NotFoundError',
+};
+
+/** RFC 9110, 10.2.3: seconds, or a date. */
+function retryAfter(reply: HttpReply): number | undefined {
+  const value = reply.headers['retry-after'];
+  if (value === undefined) return undefined;
+  if (/^\d+$/.test(value)) return Number(value) * 1000;
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
+}

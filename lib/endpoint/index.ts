@@ -1,0 +1,12 @@
+export { DISPATCH_PATH, methodUrl, PROTO_TYPE, readErrorMessage, RUN_PATH } from './connect.js';
+export { endpointMiddleware, type EndpointMiddleware } from './endpoint.middleware.js';
+export { isBelowPrefix, mountEndpoint } from './endpoint.mount.js';
+export {
+  FunctionEndpoint,
+  type EndpointRequest,
+  type EndpointResponse,
+  type FunctionEndpointOptions,
+  type RequestVerifier,
+} from './function.endpoint.js';
+export { HttpExchange, type HttpReply } from './http-exchange.js';
+export { failure, HttpTransport, type HttpTransportOptions, type RequestSigner } from './http.transport.js';

@@ -1,0 +1,3 @@
+export { DispatchRegistry } from './dispatch.registry.js';
+export { FunctionExplorer } from './function.explorer.js';
+export type { FunctionPolicy, RegisteredFunction } from './registered-function.js';
