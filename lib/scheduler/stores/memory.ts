@@ -58,6 +58,9 @@ export class MemoryStore implements Store {
 
   private readonly entries = new Map<DispatchId, Entry>();
   private readonly running = new Set<DispatchId>();
+  /** Calls that were marked when the store was opened. */
+  private inFlight: readonly DispatchId[] = [];
+  /** Those of them that nothing was written about since. */
   private recovered = new Set<DispatchId>();
   private nextSeq = 1;
   /** Grows with each `open` and `crash`: a commit that was queued before does not apply after. */
@@ -67,12 +70,12 @@ export class MemoryStore implements Store {
 
   constructor(private readonly options: MemoryStoreOptions = {}) {}
 
-   
   async open(): Promise<void> {
     if (this.isOpen)
       throw new StoreError('memory: is open already. Open a store once, and close it before opening it again.');
     this.isOpen = true;
     this.generation += 1;
+    this.inFlight = [...this.running];
     this.recovered = new Set(this.running);
   }
 
@@ -107,7 +110,7 @@ export class MemoryStore implements Store {
         correlationId: row.header.correlationId,
         inbox: inboxOf(row),
       })),
-      inFlight: [...this.recovered],
+      inFlight: [...this.inFlight],
     };
   }
 
@@ -294,13 +297,11 @@ export class MemoryStore implements Store {
     return this.entries.get(id)?.seq ?? 0;
   }
 
-   
   private async entry(id: DispatchId): Promise<Entry | undefined> {
     this.requireOpen();
     return this.entries.get(id);
   }
 
-   
   private async all(): Promise<Entry[]> {
     this.requireOpen();
     return [...this.entries.values()];

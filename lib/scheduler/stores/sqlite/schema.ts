@@ -1,0 +1,103 @@
+import type { SqliteConnection } from './driver.js';
+import { corruptError } from './errors.js';
+
+/** Marks the file as ours: 'NDsp' (https://www.sqlite.org/pragma.html#pragma_application_id). */
+export const APPLICATION_ID = 0x4e447370;
+export const SCHEMA_VERSION = 1;
+
+/**
+ * Calls are kept in the order of creation, so that new rows go to the end of the table. `root` and `parent` are null for
+ * roots, `finished_at` is null until the call has ended. A correlation id has 64 unsigned bits, which SQLite's integers and
+ * JavaScript's numbers have not: it is kept in halves.
+ *
+ * Rows are written again whenever a call's progress changes, so a large input has a table of its own. Triggers remove what
+ * belongs to a row in the other tables, at no cost for the calls that have nothing there.
+ */
+const SCHEMA = `
+  CREATE TABLE calls (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    root TEXT,
+    parent TEXT,
+    correlation_high INTEGER NOT NULL,
+    correlation_low INTEGER NOT NULL,
+    parent_incarnation INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    endpoint TEXT NOT NULL,
+    function TEXT NOT NULL,
+    version TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    crashes INTEGER NOT NULL,
+    incarnation INTEGER NOT NULL,
+    delivered INTEGER NOT NULL,
+    min_results INTEGER NOT NULL,
+    max_results INTEGER NOT NULL,
+    wake_at INTEGER,
+    cancel_by INTEGER,
+    journal_bytes INTEGER NOT NULL DEFAULT 0,
+    journal_digest INTEGER NOT NULL DEFAULT 0,
+    journal_kind INTEGER NOT NULL DEFAULT 0,
+    finished_at INTEGER,
+    status INTEGER,
+    inbox INTEGER NOT NULL DEFAULT 0,
+    has_large_input INTEGER NOT NULL,
+    input BLOB,
+    result BLOB
+  );
+  CREATE INDEX children ON calls (root, parent) WHERE root IS NOT NULL;
+  CREATE INDEX unfinished ON calls (root) WHERE finished_at IS NULL;
+  CREATE INDEX finished_roots ON calls (finished_at) WHERE finished_at IS NOT NULL AND root IS NULL;
+
+  CREATE TABLE large_inputs (call INTEGER PRIMARY KEY, input BLOB NOT NULL);
+
+  -- What was appended to the journal of a call; it ends at byte n of the journal then.
+  CREATE TABLE journals (call INTEGER NOT NULL, n INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (call, n)) WITHOUT ROWID;
+
+  CREATE TRIGGER journal_removed AFTER UPDATE OF journal_bytes ON calls
+    WHEN OLD.journal_bytes > 0 AND NEW.journal_bytes = 0
+    BEGIN DELETE FROM journals WHERE call = OLD.seq; END;
+  CREATE TRIGGER large_input_removed AFTER UPDATE OF has_large_input ON calls
+    WHEN OLD.has_large_input AND NOT NEW.has_large_input
+    BEGIN DELETE FROM large_inputs WHERE call = OLD.seq; END;
+  CREATE TRIGGER call_removed AFTER DELETE ON calls
+    WHEN OLD.has_large_input OR OLD.journal_bytes > 0
+    BEGIN
+      DELETE FROM large_inputs WHERE call = OLD.seq;
+      DELETE FROM journals WHERE call = OLD.seq;
+    END;
+
+  PRAGMA application_id = ${APPLICATION_ID};
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+/**
+ * Makes the tables in an empty file; checks that another one is ours.
+ * @throws StoreCorruptError when it is not, or is of a newer version. Nothing was written then.
+ */
+export function bringToCurrentVersion(connection: SqliteConnection, path: string): void {
+  const applicationId = pragma(connection, 'application_id');
+  const version = pragma(connection, 'user_version');
+  if (applicationId === APPLICATION_ID && version === SCHEMA_VERSION) return;
+  if (applicationId === APPLICATION_ID && version > SCHEMA_VERSION) {
+    throw corruptError(
+      path,
+      `a newer version of this package wrote it (its tables have version ${version}, this one knows ${SCHEMA_VERSION}); ` +
+        `upgrading the package is the other way to go on`,
+    );
+  }
+  if (applicationId !== 0 || version !== 0 || objects(connection) !== 0) {
+    throw corruptError(path, 'it holds the tables of another application');
+  }
+  connection.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`);
+}
+
+function pragma(connection: SqliteConnection, name: 'application_id' | 'user_version'): number {
+  return Number(connection.prepare(`PRAGMA ${name}`).get()?.[name]);
+}
+
+function objects(connection: SqliteConnection): number {
+  return Number(connection.prepare('SELECT count(*) AS count FROM sqlite_schema').get()?.['count']);
+}

@@ -1,0 +1,91 @@
+import type { SqliteConnection, SqliteStatement } from './driver.js';
+import { CALL_COLUMNS } from './rows.js';
+
+export type Statements = Readonly<Record<keyof typeof SQL, SqliteStatement>>;
+
+const PROGRESS = `state = ?, due_at = ?, attempt = ?, crashes = ?, incarnation = ?, delivered = ?, min_results = ?,
+  max_results = ?, wake_at = ?, cancel_by = ?`;
+
+const CALLS_TO_LIST = `
+  (1 << state) & ? AND function = coalesce(?, function) AND (parent IS NULL OR NOT ?)
+  AND created_at > ? AND created_at < ?`;
+
+/** Every statement of the store. */
+const SQL = {
+  begin: 'BEGIN IMMEDIATE',
+  commit: 'COMMIT',
+  rollback: 'ROLLBACK',
+
+  createCall: `
+    INSERT INTO calls (seq, id, root, parent, correlation_high, correlation_low, parent_incarnation, created_at, expires_at,
+      endpoint, function, version, has_large_input, input, state, due_at, attempt, crashes, incarnation, delivered,
+      min_results, max_results, wake_at, cancel_by)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO NOTHING`,
+  putLargeInput: 'INSERT OR REPLACE INTO large_inputs (call, input) SELECT seq, ? FROM calls WHERE id = ?',
+  setProgress: `UPDATE calls SET ${PROGRESS} WHERE id = ? AND finished_at IS NULL`,
+  setTarget: 'UPDATE calls SET endpoint = ?, function = ?, version = ?, has_large_input = ?, input = ? WHERE id = ?',
+  clearJournal: 'UPDATE calls SET journal_bytes = 0, journal_digest = 0, journal_kind = 0 WHERE id = ?',
+  reopen: 'UPDATE calls SET finished_at = NULL, status = NULL, inbox = 0, result = NULL WHERE id = ?',
+  finish: `
+    UPDATE calls SET state = ?, status = ?, finished_at = ?, inbox = ?, result = ?,
+      journal_bytes = 0, journal_digest = 0, journal_kind = 0
+    WHERE id = ? AND finished_at IS NULL`,
+  moveJournalEnd: `
+    UPDATE calls SET journal_bytes = ?, journal_digest = ?, journal_kind = 0
+    WHERE id = ? AND journal_bytes = ? AND journal_kind <> 2 AND finished_at IS NULL`,
+  addToJournal: 'INSERT INTO journals (call, n, bytes) SELECT seq, ?, ? FROM calls WHERE id = ?',
+  removeJournal: 'DELETE FROM journals WHERE call = (SELECT seq FROM calls WHERE id = ?)',
+  setForeignState: `
+    UPDATE calls SET journal_bytes = ?, journal_digest = ?, journal_kind = ? WHERE id = ? AND finished_at IS NULL`,
+  purgeCall: 'DELETE FROM calls WHERE id = ? AND finished_at IS NOT NULL',
+
+  ends: 'SELECT coalesce(min(seq), 0) AS first, coalesce(max(seq), 0) AS last FROM calls',
+  getCall: `SELECT ${CALL_COLUMNS} FROM calls WHERE id = ?`,
+  inputOfCall: `
+    SELECT CASE WHEN has_large_input THEN (SELECT input FROM large_inputs WHERE call = seq) ELSE input END AS input
+    FROM calls WHERE id = ?`,
+  journalOfCall: 'SELECT bytes FROM journals WHERE call = (SELECT seq FROM calls WHERE id = ?) ORDER BY n',
+  resultsOfCalls: `
+    SELECT ids.key AS place, result FROM json_each(?) AS ids CROSS JOIN calls ON calls.id = ids.value
+    WHERE finished_at IS NOT NULL`,
+
+  unfinishedCalls: `SELECT ${CALL_COLUMNS} FROM calls INDEXED BY unfinished WHERE finished_at IS NULL`,
+  undeliveredResults: `
+    SELECT child.id AS id, parent.id AS parent, child.correlation_high, child.correlation_low, child.inbox
+    FROM calls AS parent INDEXED BY unfinished
+    CROSS JOIN calls AS child INDEXED BY children
+      ON child.root = coalesce(parent.root, parent.id) AND child.parent = parent.id
+    WHERE parent.finished_at IS NULL AND child.root IS NOT NULL AND child.finished_at IS NOT NULL
+      AND child.inbox > parent.delivered AND child.parent_incarnation = parent.incarnation
+    ORDER BY parent.seq, child.inbox`,
+
+  /** A slice of the table: what no index helps with is looked for in slices, so that the event loop goes on between them. */
+  listSlice: `
+    SELECT ${CALL_COLUMNS} FROM calls WHERE seq < ? AND seq >= ? AND ${CALLS_TO_LIST} ORDER BY seq DESC LIMIT ?`,
+  listUnfinished: `
+    SELECT ${CALL_COLUMNS} FROM calls WHERE seq IN (SELECT seq FROM calls INDEXED BY unfinished WHERE finished_at IS NULL)
+      AND seq < ? AND ${CALLS_TO_LIST} ORDER BY seq DESC LIMIT ?`,
+  listTree: `
+    SELECT ${CALL_COLUMNS} FROM calls
+    WHERE seq IN (
+      SELECT seq FROM calls WHERE id = ? UNION ALL
+      SELECT seq FROM calls INDEXED BY children WHERE root = ? AND root IS NOT NULL)
+    AND coalesce(root, id) = ? AND seq < ? AND ${CALLS_TO_LIST} ORDER BY seq DESC LIMIT ?`,
+  listChildren: `
+    SELECT ${CALL_COLUMNS} FROM calls INDEXED BY children
+    WHERE root = (SELECT coalesce(parent.root, parent.id) FROM calls AS parent WHERE parent.id = ?) AND root IS NOT NULL
+      AND parent = ? AND root = coalesce(?, root) AND seq < ? AND ${CALLS_TO_LIST} ORDER BY seq DESC LIMIT ?`,
+
+  finishedRoots: `
+    SELECT id FROM calls AS root INDEXED BY finished_roots
+    WHERE finished_at < ? AND finished_at IS NOT NULL AND root.root IS NULL
+      AND NOT EXISTS (SELECT 1 FROM calls AS call INDEXED BY unfinished WHERE call.root = root.id AND call.finished_at IS NULL)
+    ORDER BY finished_at, seq LIMIT ?`,
+  descendants: 'SELECT id FROM calls INDEXED BY children WHERE root = ? AND root IS NOT NULL LIMIT ?',
+} as const;
+
+export function prepareStatements(connection: SqliteConnection): Statements {
+  const prepared = Object.entries(SQL).map(([name, sql]) => [name, connection.prepare(sql)] as const);
+  return Object.fromEntries(prepared) as Statements;
+}

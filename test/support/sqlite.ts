@@ -1,0 +1,17 @@
+import { cp, mkdir, readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { SqliteDriverName } from '../../lib/scheduler/stores/sqlite/driver.js';
+import { nodeDriver } from '../../lib/scheduler/stores/sqlite/driver.node.js';
+
+/** The drivers that tests of the SQLite store run on: libsql everywhere, and `node:sqlite` where it is. */
+export const driversHere: readonly SqliteDriverName[] = nodeDriver() ? ['node', 'libsql'] : ['libsql'];
+
+/** Copies what the owner of a store's file would leave behind if it died now. */
+export async function crashSqlite(path: string, to: string): Promise<void> {
+  await mkdir(dirname(to), { recursive: true });
+  const files = (await readdir(dirname(path))).filter(
+    (file) => file.startsWith(basename(path)) && !file.endsWith('-lock'),
+  );
+  for (const file of files)
+    await cp(join(dirname(path), file), join(dirname(to), file.replace(basename(path), basename(to))));
+}
