@@ -3,21 +3,24 @@ import type { DurationInput } from './decorators/index.js';
 import { ConfigurationError } from './errors/index.js';
 
 /**
- * Reads a duration.
+ * Reads a duration of an option.
  *
  * @param duration milliseconds, or a string of the `ms` package (`'30s'`, `'7d'`)
  * @param setting what the error calls it
  * @returns milliseconds, not negative
  * @throws ConfigurationError for anything else
  */
-export function parseDuration(duration: DurationInput, setting: string): number {
+export function parseDuration(
+  duration: DurationInput,
+  setting: string,
+  refuse: (message: string) => Error = (message) => new ConfigurationError(message),
+): number {
   const milliseconds = typeof duration === 'string' ? readText(duration) : duration;
-  if (typeof milliseconds !== 'number' || !Number.isFinite(milliseconds) || milliseconds < 0) {
-    throw new ConfigurationError(
-      `${setting} is ${describe(duration)}, which is no duration: give milliseconds (30_000), or a number with its unit ('30s', '5m', '7d'), not negative.`,
-    );
-  }
-  return milliseconds;
+  if (typeof milliseconds === 'number' && Number.isFinite(milliseconds) && milliseconds >= 0) return milliseconds;
+  throw refuse(
+    `${setting} is ${describe(duration)}, which is no duration: give milliseconds (30_000), or a number with its unit ` +
+      `('30s', '5m', '7d'), not negative.`,
+  );
 }
 
 /** How a message shows a value that a person wrote as an option. Only for settings that hold no secrets. */

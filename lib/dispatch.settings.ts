@@ -1,6 +1,6 @@
 import { describe, parseDuration } from './dispatch.duration.js';
 import type { DispatchModuleOptions, EmbeddedSchedulerOptions, EndpointOptions } from './dispatch.options.js';
-import { ConfigurationError, Status } from './errors/index.js';
+import { ConfigurationError, isFailure, type Status } from './errors/index.js';
 import { refuseUnknownNames } from './dispatch.spelling.js';
 import type { Store } from './scheduler/store.js';
 
@@ -89,8 +89,10 @@ const ENDPOINT_OPTION_NAMES = ['open', 'maxBodyBytes'] as const satisfies readon
  * @throws ConfigurationError that names the option or variable, what is wrong with it, and what to do
  */
 export function resolveSettings(options: DispatchModuleOptions = {}, environment: Environment = process.env): Settings {
+  requireObject(options, 'The options of DispatchModule');
   refuseUnknownNames(options, OPTION_NAMES, '');
-  const endpoint = options.endpoint ?? {};
+  const { endpoint = {} } = options;
+  requireObject(endpoint, 'The option endpoint');
   refuseUnknownNames(endpoint, ENDPOINT_OPTION_NAMES, 'endpoint.');
   const url = readText(options.endpointUrl, 'endpointUrl', environment, 'DISPATCH_ENDPOINT_URL');
   return {
@@ -112,7 +114,7 @@ export function resolveSettings(options: DispatchModuleOptions = {}, environment
 function resolveMode(options: DispatchModuleOptions, environment: Environment): Settings['mode'] {
   const apiUrl = readText(options.apiUrl, 'apiUrl', environment, 'DISPATCH_API_URL');
   const apiKey = readText(options.apiKey, 'apiKey', environment, 'DISPATCH_API_KEY');
-  const scheduler = options.scheduler ?? {};
+  const { scheduler = {} } = options;
   const embedded = scheduler === false ? undefined : resolveEmbedded(scheduler, environment);
   if (apiUrl !== undefined) {
     return { kind: 'remote', apiUrl: { ...apiUrl, value: readUrl(apiUrl, ['http:', 'https:']) }, apiKey };
@@ -127,11 +129,7 @@ function resolveMode(options: DispatchModuleOptions, environment: Environment): 
 }
 
 function resolveEmbedded(options: EmbeddedSchedulerOptions, environment: Environment): EmbeddedSettings {
-  if (typeof options !== 'object' || options === null) {
-    throw new ConfigurationError(
-      `The option scheduler is ${describe(options)}: give the options of the embedded scheduler, or false for none.`,
-    );
-  }
+  requireObject(options, 'The option scheduler (false for none)');
   refuseUnknownNames(options, SCHEDULER_OPTION_NAMES, 'scheduler.');
   return {
     kind: 'embedded',
@@ -155,6 +153,11 @@ function readStore(option: string | Store | undefined, environment: Environment)
     environment['JEST_WORKER_ID'] !== undefined ||
     environment['VITEST_WORKER_ID'] !== undefined;
   return { value: isTest ? 'memory:' : DEFAULT_STORE, source: 'the default' };
+}
+
+function requireObject(value: unknown, what: string): void {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return;
+  throw new ConfigurationError(`${what}: ${describe(value)} was given where an object of options belongs.`);
 }
 
 /** An option, else its variable. An empty variable counts as one that is not set, which is what shells and YAML files make of it. */
@@ -237,9 +240,7 @@ function readOneOf<T extends string>(option: unknown, name: string, choices: rea
 }
 
 function readErrorStatus(option: unknown): Status | undefined {
-  if (option === undefined) return undefined;
-  const isError = typeof option === 'number' && option > Status.OK && Status[option] !== undefined;
-  if (isError) return option;
+  if (option === undefined || isFailure(option)) return option;
   throw new ConfigurationError(
     `The option defaultErrorStatus is ${describe(option)}: give a status of an error, such as Status.TEMPORARY_ERROR.`,
   );

@@ -14,7 +14,7 @@ export function mountEndpoint(host: HttpAdapterHost, middleware: EndpointMiddlew
   // Announced once, to late subscribers too.
   host.init$.subscribe(() => {
     const adapter = host.httpAdapter as HttpAdapterHost['httpAdapter'] | undefined;
-    adapter?.use(middleware as never);
+    adapter?.use(middleware);
   });
 }
 

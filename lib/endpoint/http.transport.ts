@@ -4,6 +4,7 @@ import { RunRequestSchema, RunResponseSchema, type RunRequest } from '../gen/dis
 import type { RunAnswer } from '../protocol/index.js';
 import type { Transport } from '../scheduler/transport.js';
 import { methodUrl, PROTO_TYPE, readErrorMessage, RUN_PATH } from './connect.js';
+import { errorClassOfStatus } from './status.errors.js';
 import { HttpExchange, ReplyTooLargeError, type HttpReply } from './http-exchange.js';
 
 /** Signs a request: the headers to send, those of the signature included. */
@@ -96,30 +97,13 @@ function failedExchange(error: unknown, url: URL, signal: AbortSignal): RunAnswe
 
 /** A failure on the way as the answer of a run. */
 export function failure(status: Status, message: string, after?: number): RunAnswer {
-  const error = { type: ERROR_TYPES[status] ?? 'PermanentError', message };
+  const error = { type: errorClassOfStatus(status).prototype.name, message };
   const response = create(RunResponseSchema, {
     status,
     directive: { case: 'exit', value: { result: { error } } },
   });
   return after === undefined ? { response } : { response, retryAfter: after };
 }
-
-const ERROR_TYPES: Readonly<Partial<Record<Status, string>>> = {
-  [Status.TIMEOUT]: 'TimeoutError',
-  [Status.THROTTLED]: 'ThrottleError',
-  [Status.INVALID_ARGUMENT]: 'InvalidArgumentError',
-  [Status.INVALID_RESPONSE]: 'InvalidResponseError',
-  [Status.TEMPORARY_ERROR]: 'TemporaryError',
-  [Status.PERMANENT_ERROR]: 'PermanentError',
-  [Status.INCOMPATIBLE_STATE]: 'IncompatibleStateError',
-  [Status.DNS_ERROR]: 'DNSError',
-  [Status.TCP_ERROR]: 'TCPError',
-  [Status.TLS_ERROR]: 'TLSError',
-  [Status.HTTP_ERROR]: 'HTTPError',
-  [Status.UNAUTHENTICATED]: 'UnauthenticatedError',
-  [Status.PERMISSION_DENIED]: 'PermissionDeniedError',
-  [Status.NOT_FOUND]: 'NotFoundError',
-};
 
 /** RFC 9110, 10.2.3: seconds, or a date. */
 function retryAfter(reply: HttpReply): number | undefined {

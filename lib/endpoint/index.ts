@@ -10,3 +10,4 @@ export {
 } from './function.endpoint.js';
 export { HttpExchange, type HttpReply } from './http-exchange.js';
 export { failure, HttpTransport, type HttpTransportOptions, type RequestSigner } from './http.transport.js';
+export { errorClassOfStatus } from './status.errors.js';

@@ -33,7 +33,7 @@ export class FunctionExplorer {
     const seen = new Set<object>();
     for (const module of this.modules.values()) {
       for (const wrapper of [...module.providers.values(), ...module.controllers.values()]) {
-        const owner = ownerOf(wrapper as Wrapper, module);
+        const owner = ownerOf(wrapper, module);
         const identity = owner?.kind === 'instance' ? owner.instance : owner?.constructor;
         if (owner === undefined || identity === undefined) continue;
         if (owner.kind === 'instance' && seen.has(identity)) continue;

@@ -1,0 +1,42 @@
+import type { Any } from '@bufbuild/protobuf/wkt';
+import type { CallInfo, CallInfoPage } from '../scheduler/core/calls.js';
+import type { CallFilter } from '../scheduler/store.js';
+import type { DispatchID } from './client.types.js';
+
+/** A call on its way to a scheduler. */
+export interface OutgoingCall {
+  /** Undefined: this application. */
+  readonly endpoint: string | undefined;
+  readonly function: string;
+  readonly version: string | undefined;
+  readonly input: Any;
+  /** Milliseconds after its creation. */
+  readonly expiration: number | undefined;
+  /** Milliseconds since 1970. */
+  readonly dueAt: number | undefined;
+  readonly idempotencyKey: string | undefined;
+  /** The id to give it, for a call that may be dispatched again by a replay. */
+  readonly id: DispatchID | undefined;
+}
+
+/** A filter of `list`, and which page. */
+export interface ListFilter extends CallFilter {
+  /** How many calls at most. Default 100. */
+  readonly limit?: number;
+  /** `next` of the page before. */
+  readonly after?: string;
+}
+
+/** The scheduler that a client talks to. */
+export interface Backend {
+  /** Dispatches all calls or none; resolves with their ids when they are durable. */
+  dispatch(calls: readonly OutgoingCall[]): Promise<DispatchID[]>;
+  /** The call's result; rejects with its error. */
+  wait(id: DispatchID, options: { timeout: number | undefined; signal: AbortSignal | undefined }): Promise<unknown>;
+  get(id: DispatchID): Promise<CallInfo | undefined>;
+  list(filter: ListFilter): Promise<CallInfoPage>;
+  cancel(id: DispatchID): Promise<void>;
+  retry(id: DispatchID): Promise<void>;
+  /** Whether a durable function can wait for any call durably. */
+  readonly waitsDurably: boolean;
+}
