@@ -91,7 +91,21 @@ export function bringToCurrentVersion(connection: SqliteConnection, path: string
   if (applicationId !== 0 || version !== 0 || objects(connection) !== 0) {
     throw corruptError(path, 'it holds the tables of another application');
   }
-  connection.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`);
+  try {
+    connection.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`);
+  } catch (error) {
+    rollBack(connection);
+    throw error;
+  }
+}
+
+/** Ends a transaction that failed. Where SQLite has ended it by itself (a full disk), there is none any more. */
+export function rollBack(connection: SqliteConnection): void {
+  try {
+    connection.exec('ROLLBACK');
+  } catch {
+    return;
+  }
 }
 
 function pragma(connection: SqliteConnection, name: 'application_id' | 'user_version'): number {

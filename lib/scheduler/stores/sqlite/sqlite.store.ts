@@ -15,7 +15,7 @@ import { FileLock } from './file.lock.js';
 import { MutationWriter } from './mutations.js';
 import { callRow, correlationId, number, text } from './rows.js';
 import { RunningMarks } from './running.marks.js';
-import { bringToCurrentVersion } from './schema.js';
+import { bringToCurrentVersion, rollBack } from './schema.js';
 import { prepareStatements } from './statements.js';
 import type { Statements } from './statements.js';
 
@@ -109,14 +109,14 @@ export class SqliteStore implements Store {
   }
 
   commit(mutations: readonly Mutation[]): Promise<void> {
-    return this.use(({ statements, writer }) => {
+    return this.use(({ connection, statements, writer }) => {
       if (mutations.length === 0) return;
       statements.begin.run();
       try {
         for (const mutation of mutations) writer.apply(mutation);
         statements.commit.run();
       } catch (error) {
-        rollBack(statements);
+        rollBack(connection);
         throw error;
       }
       this.forgetRecovered(mutations);
@@ -270,14 +270,5 @@ function realPath(path: string): string {
     return realpathSync(path);
   } catch {
     return join(realpathSync(dirname(path)), basename(path));
-  }
-}
-
-/** Ends a transaction that failed. Where SQLite has ended it by itself (a full disk), there is none any more. */
-function rollBack(statements: Statements): void {
-  try {
-    statements.rollback.run();
-  } catch {
-    return;
   }
 }

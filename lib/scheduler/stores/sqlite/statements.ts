@@ -14,7 +14,6 @@ const CALLS_TO_LIST = `
 const SQL = {
   begin: 'BEGIN IMMEDIATE',
   commit: 'COMMIT',
-  rollback: 'ROLLBACK',
 
   createCall: `
     INSERT INTO calls (seq, id, root, parent, correlation_high, correlation_low, parent_incarnation, created_at, expires_at,
