@@ -1,2 +1,3 @@
 export * from './run.js';
 export * from './clock.js';
+export * from './system-clock.js';

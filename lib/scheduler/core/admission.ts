@@ -1,0 +1,176 @@
+import type { DispatchId } from '../store.js';
+import type { Core } from './core.js';
+import type { FunctionEntry } from './function-table.js';
+import { FifoQueue, type ReadyQueue } from './ready-queue.js';
+import type { CallRecord } from './record.js';
+import type { Run } from './run.js';
+import { Task } from './timers.js';
+
+/** From this many crashes in a row on, a call is suspected of ending the process. */
+const SUSPECT_AT = 2;
+/** How long a suspect runs alone, in milliseconds. */
+const ALONE_FOR = 5_000;
+/** Uncommitted mutations above which no more runs start until a commit has taken them. */
+const BACKLOG_LIMIT = 20_000;
+
+/** Lets ready calls start: in order, within the limits, suspects first and alone. */
+export class Admission {
+  private readonly ready: ReadyQueue = new FifoQueue();
+  private readonly suspects: ReadyQueue = new FifoQueue();
+  private readonly running = new Set<Run>();
+  /** The suspect that runs alone. */
+  private alone: Run | undefined;
+  private readonly aloneUntil = new Task(() => this.endAlone());
+  private startedThisTurn = 0;
+  private pumpRequested = false;
+  private markedEnded: DispatchId[] = [];
+  private whenNoneRuns: (() => void)[] = [];
+
+  constructor(private readonly core: Core) {}
+
+  get isIdle(): boolean {
+    return this.running.size === 0 && this.ready.size === 0 && this.suspects.size === 0 && !this.pumpRequested;
+  }
+
+  /** Runs in flight. */
+  runs(): Iterable<Run> {
+    return this.running;
+  }
+
+  /** Resolves when no run is in flight. */
+  async quiet(): Promise<void> {
+    if (this.running.size > 0) await new Promise<void>((resolve) => this.whenNoneRuns.push(resolve));
+  }
+
+  enqueue(record: CallRecord): void {
+    this.queueOf(record).push(record);
+    this.requestPump();
+  }
+
+  withdraw(record: CallRecord): void {
+    this.queueOf(record).remove(record);
+  }
+
+  /** Takes the place of a run that is being sent again. */
+  exchange(run: Run, again: Run): void {
+    this.running.delete(run);
+    this.running.add(again);
+    if (this.alone === run) this.alone = again;
+  }
+
+  /** The run is over: its slot is free for another call. */
+  release(run: Run): void {
+    this.running.delete(run);
+    this.markedEnded.push(run.record.id);
+    run.fn.running -= 1;
+    if (run.fn.held.size > 0) this.unhold(run.fn, 1);
+    if (this.alone === run) this.endAlone();
+    if (this.running.size === 0) {
+      for (const resolve of this.whenNoneRuns.splice(0)) resolve();
+    }
+    this.requestPump();
+  }
+
+  /** Queues calls again that waited for a slot of their function. */
+  unhold(fn: FunctionEntry, count: number): void {
+    let left = count;
+    for (let record = fn.held.shift(); record !== undefined; record = fn.held.shift()) {
+      record.held = false;
+      if (!this.core.readiness.isStartable(record)) continue;
+      this.enqueue(record);
+      left -= 1;
+      if (left === 0) return;
+    }
+  }
+
+  nextTurn(): void {
+    this.startedThisTurn = 0;
+    this.pump();
+    this.flushMarks();
+  }
+
+  /** Tells the store which runs have ended, where that has not been done. */
+  flushMarks(): void {
+    this.mark([]);
+  }
+
+  /** Starts what may start once the code that is running now is done, so that all it does is seen at once. */
+  requestPump(): void {
+    if (this.pumpRequested) return;
+    this.pumpRequested = true;
+    void Promise.resolve().then(() => this.pump());
+    this.core.requestTurn();
+  }
+
+  /** Tells the store which runs have ended, with those that are about to start. */
+  private mark(started: readonly Run[]): void {
+    if (started.length === 0 && this.markedEnded.length === 0) return;
+    const ended = this.markedEnded;
+    this.markedEnded = [];
+    try {
+      this.core.store.markRunning(
+        started.map((run) => run.record.id),
+        ended,
+      );
+    } catch (error) {
+      // Only the count of crashes depends on it.
+      this.core.outage.marksFailed(error);
+    }
+  }
+
+  private pump(): void {
+    this.pumpRequested = false;
+    const now = this.core.clock.now();
+    const started: Run[] = [];
+    while (this.mayStart()) {
+      const record = this.suspects.take(now) ?? this.ready.take(now);
+      if (record === undefined) break;
+      if (this.core.readiness.isStartable(record) && this.core.readiness.isDue(record, now))
+        this.admit(record, started);
+    }
+    if (started.length === 0) return;
+    this.core.requestTurn();
+    this.mark(started);
+    for (const run of started) this.core.runs.send(run);
+  }
+
+  private mayStart(): boolean {
+    return (
+      this.core.active &&
+      !this.core.outage.isPaused &&
+      this.alone === undefined &&
+      this.running.size < this.core.settings.concurrency &&
+      this.startedThisTurn < this.core.settings.startsPerTurn &&
+      this.core.commits.backlog < BACKLOG_LIMIT
+    );
+  }
+
+  private admit(record: CallRecord, started: Run[]): void {
+    const { fn } = record;
+    const policy = fn.policy(record.version);
+    if (policy?.concurrency !== undefined && fn.running >= policy.concurrency) {
+      record.held = true;
+      fn.held.push(record);
+      return;
+    }
+    const run = this.core.runs.begin(record, policy);
+    this.running.add(run);
+    fn.running += 1;
+    this.startedThisTurn += 1;
+    started.push(run);
+    if (record.progress.crashes >= SUSPECT_AT) {
+      this.alone = run;
+      this.core.timers.set(this.aloneUntil, this.core.clock.now() + ALONE_FOR);
+    }
+  }
+
+  private endAlone(): void {
+    this.alone = undefined;
+    this.core.timers.clear(this.aloneUntil);
+    this.requestPump();
+  }
+
+  private queueOf(record: CallRecord): ReadyQueue {
+    return record.progress.crashes >= SUSPECT_AT ? this.suspects : this.ready;
+  }
+}

@@ -1,0 +1,111 @@
+import { durationMs } from '@bufbuild/protobuf/wkt';
+import type { Call } from '../../gen/dispatch/sdk/v1/call_pb.js';
+import type { CallHeader, CallProgress, DispatchId, Timestamp } from '../store.js';
+import type { Core } from './core.js';
+import { childId } from './ids.js';
+import { isNative } from './native-waits.js';
+import { freshProgress } from './progress.js';
+import { CallRecord } from './record.js';
+import type { Run } from './run.js';
+import { invalidChild } from './validation.js';
+
+/** Calls that a function makes for the first time, by the ids they will have. */
+export type NewChildren = ReadonlyMap<DispatchId, Call>;
+
+/** Lookups in the store at a time. */
+const LOOK_UP_AT_ONCE = 64;
+
+/** Makes the calls of functions. */
+export class Children {
+  constructor(private readonly core: Core) {}
+
+  problemOf(calls: readonly Call[]): string | undefined {
+    for (const call of calls) {
+      const problem = invalidChild(this.core, call);
+      if (problem !== undefined) return `call ${call.correlationId} of '${call.function}' is invalid: ${problem}`;
+    }
+    return undefined;
+  }
+
+  /**
+   * Finds out which calls are new. A number above all that the call's incarnation has used is; others may have been made
+   * by an earlier run, and be long finished, so that only the store knows them.
+   */
+  identify(parent: CallRecord, calls: readonly Call[]): NewChildren | Promise<NewChildren> {
+    const made = new Map<DispatchId, Call>();
+    const doubtful: DispatchId[] = [];
+    const { header, progress, highestCorrelation } = parent;
+    for (const call of calls) {
+      const id = childId(header.rootId, header.id, progress.incarnation, call.correlationId);
+      if (this.core.records.has(id) || made.has(id)) continue;
+      made.set(id, call);
+      if (highestCorrelation === undefined || call.correlationId <= highestCorrelation) doubtful.push(id);
+    }
+    return doubtful.length === 0 ? made : this.withoutKnown(made, doubtful);
+  }
+
+  create(run: Run, children: NewChildren): void {
+    if (children.size === 0) return;
+    const { record: parent } = run;
+    const now = this.core.clock.now();
+    const progress = freshProgress(now, 1);
+    let highest = parent.highestCorrelation;
+    parent.children ??= new Set();
+    for (const [id, call] of children) {
+      const child = this.childOf(parent, id, call, now, progress);
+      this.core.add(child);
+      this.core.payloads.holdInput(child, call.input);
+      this.core.commits.create(child, call.input);
+      parent.children.add(child);
+      parent.outstanding += 1;
+      if (highest !== undefined && call.correlationId > highest) highest = call.correlationId;
+      if (this.mayStartEarly(run, child)) {
+        child.speculative = true;
+        this.core.readiness.evaluate(child);
+      }
+    }
+    parent.highestCorrelation = highest;
+  }
+
+  private async withoutKnown(made: Map<DispatchId, Call>, doubtful: readonly DispatchId[]): Promise<NewChildren> {
+    for (let start = 0; start < doubtful.length; start += LOOK_UP_AT_ONCE) {
+      const ids = doubtful.slice(start, start + LOOK_UP_AT_ONCE);
+      const rows = await Promise.all(ids.map((id) => this.core.store.get(id)));
+      ids.forEach((id, index) => {
+        if (rows[index] !== undefined) made.delete(id);
+      });
+    }
+    return made;
+  }
+
+  private childOf(parent: CallRecord, id: DispatchId, call: Call, now: Timestamp, progress: CallProgress): CallRecord {
+    const header: CallHeader = {
+      id,
+      parentId: parent.header.id,
+      rootId: parent.header.rootId,
+      correlationId: call.correlationId,
+      parentIncarnation: parent.progress.incarnation,
+      createdAt: now,
+      expiresAt: call.expiration && now + Math.max(0, durationMs(call.expiration)),
+    };
+    const fn = this.core.functions.entry(call.endpoint || parent.fn.endpoint, call.function);
+    const child = new CallRecord(header, fn, call.version, progress);
+    child.parent = parent;
+    return child;
+  }
+
+  /**
+   * A child may run while the commit that creates it is being written, as nobody has heard of it: then its creation and
+   * its result are often one commit. Other processes would not know what to do with a call that was never made.
+   */
+  private mayStartEarly(run: Run, child: CallRecord): boolean {
+    return (
+      run.extended &&
+      child.input !== undefined &&
+      child.fn.endpoint === run.fn.endpoint &&
+      !isNative(child) &&
+      !child.fn.policy(child.version)?.startAfterCommit &&
+      !this.core.cutShort.has(child.id)
+    );
+  }
+}

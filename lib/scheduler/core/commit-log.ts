@@ -1,0 +1,217 @@
+import type { Any } from '@bufbuild/protobuf/wkt';
+import type { JournalPosition } from '../../protocol/index.js';
+import type { CallProgress, DispatchId, FinishedCall, Mutation } from '../store.js';
+import type { CallRecord, Snapshot } from './record.js';
+
+/** Someone who waits until a batch is on disk. */
+export interface Acknowledgement {
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** The mutations of one commit, and what has to happen once it is done or has failed. */
+export class Batch {
+  readonly mutations: Mutation[] = [];
+  /** Every call that it changes, once each. */
+  readonly touched: CallRecord[] = [];
+  /** What these calls were before it; undefined: they did not exist. */
+  readonly before: (Snapshot | undefined)[] = [];
+  /** Calls that it ends, in order of completion. */
+  readonly finished: CallRecord[] = [];
+  /** Calls whose running code is to hear of a cancellation. */
+  readonly cancelled: CallRecord[] = [];
+  readonly acknowledgements: Acknowledgement[] = [];
+
+  constructor(readonly sequence: number) {}
+
+  get isEmpty(): boolean {
+    return this.mutations.length === 0 && this.acknowledgements.length === 0;
+  }
+}
+
+/** What the commit log needs of the scheduler. */
+export interface CommitHost {
+  commit(mutations: readonly Mutation[]): Promise<void>;
+  committed(batch: Batch): void;
+  /** Nothing of these batches is in the store. */
+  lost(batches: readonly Batch[], error: unknown): void;
+  /** There is something to flush: call `flush` when the turn of the event loop is over. */
+  requestTurn(): void;
+}
+
+/**
+ * Group commit. Calls are changed in memory at once, and what changed is collected. One commit is under way at a time;
+ * what is changed meanwhile goes into the next. When a commit fails, all that is not in the store is taken back.
+ */
+export class CommitLog {
+  private current = new Batch(1);
+  private writing: Batch | undefined;
+  private waiters: (() => void)[] = [];
+
+  constructor(private readonly host: CommitHost) {}
+
+  get isIdle(): boolean {
+    return this.writing === undefined && this.current.isEmpty;
+  }
+
+  /** Mutations that wait for the next commit. */
+  get backlog(): number {
+    return this.current.mutations.length;
+  }
+
+  /** Someone waits for the next commit to succeed or fail. */
+  get isAwaited(): boolean {
+    return this.current.acknowledgements.length > 0;
+  }
+
+  /** Whether all that is known of the call is in the store. */
+  isCommitted(record: CallRecord): boolean {
+    return record.batch < (this.writing ?? this.current).sequence;
+  }
+
+  create(record: CallRecord, input: Any | undefined): void {
+    this.appear(record);
+    const { header, progress, fn, version } = record;
+    const target = { endpoint: fn.endpoint, function: fn.name, version, input };
+    this.add({ type: 'create', header, target, progress });
+  }
+
+  /** A finished call begins again. */
+  revive(record: CallRecord): void {
+    this.appear(record);
+    this.add({ type: 'replace', id: record.id, progress: record.progress });
+  }
+
+  progress(record: CallRecord, progress: CallProgress): void {
+    this.touch(record);
+    record.progress = progress;
+    this.add({ type: 'progress', id: record.id, progress });
+  }
+
+  /** A restart: the call begins again from its input. */
+  restart(record: CallRecord, progress: CallProgress): void {
+    this.touch(record);
+    record.progress = progress;
+    this.add({ type: 'replace', id: record.id, progress });
+  }
+
+  /** A tail call: `record.fn` and `record.version` have been replaced; `touch` was called before. */
+  replace(record: CallRecord, progress: CallProgress, input: Any | undefined): void {
+    record.progress = progress;
+    const { fn, version } = record;
+    const target = { endpoint: fn.endpoint, function: fn.name, version, input };
+    this.add({ type: 'replace', id: record.id, target, progress });
+  }
+
+  append(record: CallRecord, journal: Uint8Array, position: JournalPosition): void {
+    this.touch(record);
+    record.position = position;
+    record.foreignState = undefined;
+    this.add({ type: 'append', id: record.id, journal, position });
+  }
+
+  state(record: CallRecord, state: Uint8Array, typed: boolean, position: JournalPosition): void {
+    this.touch(record);
+    record.position = position;
+    record.foreignState = typed ? 'typed' : 'bytes';
+    this.add({ type: 'state', id: record.id, state, typed });
+  }
+
+  finish(record: CallRecord, finished: FinishedCall): void {
+    this.touch(record);
+    record.finished = finished;
+    this.current.finished.push(record);
+    this.add({ type: 'finish', id: record.id, finished });
+  }
+
+  purge(ids: readonly DispatchId[]): void {
+    this.add({ type: 'purge', ids });
+  }
+
+  /** Has the running code of a call hear of its cancellation, once that is committed. */
+  signalCancelled(record: CallRecord): void {
+    this.current.cancelled.push(record);
+  }
+
+  /** Remembers what the call is now, before the current batch changes it. */
+  touch(record: CallRecord): void {
+    const { current } = this;
+    if (record.batch === current.sequence) return;
+    record.batch = current.sequence;
+    current.touched.push(record);
+    current.before.push(record.snapshot());
+  }
+
+  /** Hears of the batch that is being collected, once it is on disk or has failed. */
+  acknowledge(acknowledgement: Acknowledgement): void {
+    this.current.acknowledgements.push(acknowledgement);
+    this.host.requestTurn();
+  }
+
+  /** Resolves when what is known now is on disk; rejects when it could not be written. */
+  durable(): Promise<void> {
+    return new Promise((resolve, reject) => this.acknowledge({ resolve, reject }));
+  }
+
+  /** Resolves when no commit is under way and none is needed. */
+  async drain(): Promise<void> {
+    while (!this.isIdle) {
+      this.flush();
+      if (this.writing) await new Promise<void>((resolve) => this.waiters.push(resolve));
+    }
+  }
+
+  flush(): void {
+    if (this.writing !== undefined || this.current.isEmpty) return;
+    const batch = this.current;
+    this.current = new Batch(batch.sequence + 1);
+    this.writing = batch;
+    this.write(batch).then(
+      () => this.succeeded(batch),
+      (error: unknown) => this.failed(batch, error),
+    );
+  }
+
+  private async write({ mutations }: Batch): Promise<void> {
+    if (mutations.length > 0) await this.host.commit(mutations);
+  }
+
+  private succeeded(batch: Batch): void {
+    this.writing = undefined;
+    this.host.committed(batch);
+    for (const acknowledgement of batch.acknowledgements) acknowledgement.resolve();
+    this.settled();
+  }
+
+  /** What was collected meanwhile builds on what is lost, so it goes as well. */
+  private failed(batch: Batch, error: unknown): void {
+    const collected = this.current;
+    this.writing = undefined;
+    this.current = new Batch(collected.sequence + 1);
+    this.host.lost([batch, collected], error);
+    for (const { acknowledgements } of [batch, collected]) {
+      for (const acknowledgement of acknowledgements) acknowledgement.reject(error);
+    }
+    this.settled();
+  }
+
+  private settled(): void {
+    const { waiters } = this;
+    this.waiters = [];
+    for (const waiter of waiters) waiter();
+    if (!this.current.isEmpty) this.host.requestTurn();
+  }
+
+  /** The call is in memory from now on, and gone again if the commit fails. */
+  private appear(record: CallRecord): void {
+    const { current } = this;
+    record.batch = current.sequence;
+    current.touched.push(record);
+    current.before.push(undefined);
+  }
+
+  private add(mutation: Mutation): void {
+    this.current.mutations.push(mutation);
+    this.host.requestTurn();
+  }
+}

@@ -1,0 +1,42 @@
+import type { Any } from '@bufbuild/protobuf/wkt';
+import type { CallResult } from '../../gen/dispatch/sdk/v1/call_pb.js';
+import type { Error as WireError } from '../../gen/dispatch/sdk/v1/error_pb.js';
+import { create } from '@bufbuild/protobuf';
+import { ErrorSchema } from '../../gen/dispatch/sdk/v1/error_pb.js';
+import { isExtendedAny } from '../../values/index.js';
+import type { CallRecord } from './record.js';
+import { callResult, failure } from './results.js';
+
+/** Whether the message is one of ours, which nobody knows who does not speak the extension. */
+export function isOwnType(any: Any): boolean {
+  return isExtendedAny(any);
+}
+
+export function refusedInput(record: CallRecord, input: Any): WireError {
+  return failure(
+    'InvalidResponseError',
+    `the input of ${record.fn.name} is a ${nameOf(input)}, which ${record.fn.endpoint} cannot read: ` +
+      'pass one plain value (JSON, bytes, a date or a protobuf message) to functions of other services',
+  );
+}
+
+/**
+ * A result as an endpoint may see it that does not speak the extension: the Python SDK unpickles `Error.value` whenever
+ * it is set, and nobody knows our own types.
+ */
+export function foreignResult(result: CallResult): CallResult {
+  const { output, error } = result;
+  if (output && isOwnType(output)) {
+    const reason =
+      `the result is a ${nameOf(output)}, which the calling function cannot read: ` +
+      'return one plain value (JSON, bytes, a date or a protobuf message) to callers of other services';
+    return callResult(result.dispatchId, result.correlationId, undefined, failure('InvalidResponseError', reason));
+  }
+  if (!error || error.value.length === 0) return result;
+  const { type, message, traceback } = error;
+  return callResult(result.dispatchId, result.correlationId, output, create(ErrorSchema, { type, message, traceback }));
+}
+
+function nameOf(any: Any): string {
+  return any.typeUrl.slice(any.typeUrl.lastIndexOf('/') + 1);
+}

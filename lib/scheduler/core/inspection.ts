@@ -1,0 +1,65 @@
+import type { CallFilter, CallRow, DispatchId, Timestamp } from '../store.js';
+import type { CallInfo, CallInfoPage, CallWaitsFor } from './calls.js';
+import type { Core } from './core.js';
+import { NATIVE_ENDPOINT } from './native-waits.js';
+
+/** What calls look like from outside: what is committed, with what is going on right now. */
+export class Inspection {
+  constructor(private readonly core: Core) {}
+
+  async get(id: DispatchId): Promise<CallInfo | undefined> {
+    const row = await this.core.store.get(id);
+    return row && this.describe(row);
+  }
+
+  async list(filter: CallFilter, page: { readonly limit: number; readonly after?: string }): Promise<CallInfoPage> {
+    const { rows, next } = await this.core.store.list(filter, page);
+    return { calls: rows.map((row) => this.describe(row)), next };
+  }
+
+  private describe({ header, target, progress, finished }: CallRow): CallInfo {
+    const record = this.core.records.get(header.id);
+    const running = finished === undefined && record?.run !== undefined;
+    const idle = finished === undefined && !running;
+    return {
+      id: header.id,
+      parentId: header.parentId === '' ? undefined : header.parentId,
+      rootId: header.rootId,
+      endpoint: target.endpoint,
+      function: target.function,
+      version: target.version,
+      state: running ? 'running' : (finished?.state ?? progress.state),
+      waitsFor: idle ? this.waitsFor({ target, progress, header }) : undefined,
+      dueAt: idle ? dueAt(progress) : undefined,
+      status: finished?.status,
+      createdAt: header.createdAt,
+      expiresAt: header.expiresAt,
+      finishedAt: finished?.finishedAt,
+      attempt: progress.attempt,
+      crashes: progress.crashes,
+      incarnation: progress.incarnation,
+      cancelling: finished === undefined && progress.cancelBy !== undefined,
+    };
+  }
+
+  private waitsFor({ header, target, progress }: Pick<CallRow, 'header' | 'target' | 'progress'>): CallWaitsFor {
+    const record = this.core.records.get(header.id);
+    const now = this.core.clock.now();
+    if (progress.state === 'incompatible') return 'version';
+    if (target.endpoint === NATIVE_ENDPOINT) return 'results';
+    if (progress.state === 'pending') return progress.dueAt > now ? 'time' : 'turn';
+    if (record === undefined || this.core.readiness.isDue(record, now)) return 'turn';
+    return record.outstanding + record.undelivered > 0 ? 'results' : 'time';
+  }
+}
+
+function dueAt(progress: CallRow['progress']): Timestamp | undefined {
+  switch (progress.state) {
+    case 'pending':
+      return progress.dueAt;
+    case 'suspended':
+      return progress.wakeAt;
+    default:
+      return undefined;
+  }
+}

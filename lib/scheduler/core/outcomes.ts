@@ -1,0 +1,153 @@
+import { isRetryable, Status, TimeoutError } from '../../errors/index.js';
+import type { Call, CallResult } from '../../gen/dispatch/sdk/v1/call_pb.js';
+import type { Error as WireError } from '../../gen/dispatch/sdk/v1/error_pb.js';
+import type { Exit } from '../../gen/dispatch/sdk/v1/exit_pb.js';
+import type { RunResponse } from '../../gen/dispatch/sdk/v1/function_pb.js';
+import type { RunAnswer } from '../../protocol/index.js';
+import { backoff } from './backoff.js';
+import type { Core } from './core.js';
+import { freshProgress } from './progress.js';
+import { failure, unexplained } from './results.js';
+import { isCurrent } from './runs.js';
+import type { Run } from './run.js';
+import { invalidChild } from './validation.js';
+
+/** Decides what becomes of a call when a run of it is over. */
+export class Outcomes {
+  constructor(private readonly core: Core) {}
+
+  settle(run: Run, answer: RunAnswer): void {
+    if (!isCurrent(run) || run.answered) return;
+    if (answer.stateMissing && run.stateOmitted) return this.core.runs.sendAgain(run);
+    const { status, directive } = answer.response;
+    if (status !== Status.OK) return this.failed(run, answer.response);
+    switch (directive.case) {
+      case 'exit':
+        return this.exited(run, directive.value);
+      case 'poll':
+        return this.core.polls.suspend(run, answer, directive.value);
+      case undefined:
+        return this.core.completion.fail(
+          run.record,
+          Status.INVALID_RESPONSE,
+          failure('InvalidResponseError', 'the function answered neither with an exit nor with a poll'),
+        );
+    }
+  }
+
+  /** The transport broke its promise never to reject. */
+  transportFailed(run: Run, error: unknown): void {
+    if (!isCurrent(run) || run.answered) return;
+    const message = `the transport to ${run.fn.endpoint} failed: ${error instanceof Error ? error.message : String(error)}`;
+    this.core.log.error(`${message}. The run of ${run.record.id} is made again. This is a bug of the transport.`);
+    this.retry(run, Status.TEMPORARY_ERROR, failure('TemporaryError', message), undefined);
+  }
+
+  timedOut(run: Run): void {
+    const { record } = run;
+    const limit = run.fn.policy(record.version)?.runTimeout ?? this.core.settings.runTimeout;
+    const message = `a run of ${run.fn.name} took longer than its runTimeout of ${limit} ms`;
+    run.abort(new TimeoutError(message));
+    this.retry(run, Status.TIMEOUT, failure('TimeoutError', message), undefined);
+  }
+
+  /** The run is made again after a backoff, or the call fails with what it failed with. */
+  retry(run: Run, status: Status, error: WireError, result: CallResult | undefined): void {
+    const { core } = this;
+    const { record } = run;
+    if (record.isCancelling) return this.retryCancelled(run);
+    const now = core.clock.now();
+    const attempt = record.progress.attempt + 1;
+    const policy = run.fn.policy(record.version)?.retry ?? {};
+    const maxAttempts = policy.maxAttempts ?? core.settings.retry.maxAttempts ?? Infinity;
+    const dueAt = now + backoff(policy, core.settings.retry, attempt, core.random);
+    if (attempt >= maxAttempts || (record.header.expiresAt ?? Infinity) <= dueAt) {
+      return core.completion.fail(record, status, error, result?.output);
+    }
+    core.runs.end(run);
+    core.commits.progress(record, { ...record.progress, state: 'pending', dueAt, attempt, crashes: 0 });
+  }
+
+  private failed(run: Run, response: RunResponse): void {
+    const { directive } = response;
+    const result = directive.case === 'exit' ? directive.value.result : undefined;
+    const status = response.status === Status.UNSPECIFIED ? Status.INVALID_RESPONSE : response.status;
+    const error = result?.error ?? unexplained(status);
+    if (status === Status.INCOMPATIBLE_STATE) this.incompatible(run, error);
+    else if (isRetryable(status)) this.retry(run, status, error, result);
+    else this.core.completion.fail(run.record, status, error, result?.output);
+  }
+
+  private exited(run: Run, exit: Exit): void {
+    const { completion } = this.core;
+    const { record } = run;
+    if (record.isCancelling) return completion.cancel(record);
+    if (exit.tailCall) return this.tailCall(run, exit.tailCall);
+    const { output, error } = exit.result ?? {};
+    // A result with an error is a failure, unless it has an output as well: then it is a partial result.
+    if (error && !output) return completion.fail(record, Status.PERMANENT_ERROR, error);
+    completion.complete(record, 'succeeded', Status.OK, output, error);
+  }
+
+  /** The call is replaced, under its id, with its creation time and expiration. */
+  private tailCall(run: Run, call: Call): void {
+    const { core } = this;
+    const { record } = run;
+    const problem = invalidChild(core, call);
+    if (problem !== undefined) {
+      const error = failure('InvalidResponseError', `the tail call cannot be made: ${problem}`);
+      return core.completion.fail(record, Status.INVALID_RESPONSE, error);
+    }
+    core.runs.end(run);
+    core.commits.touch(record);
+    core.functions.assign(record, core.functions.entry(call.endpoint || record.fn.endpoint, call.function));
+    record.version = call.version;
+    record.beginAgain();
+    core.payloads.takeInput(record);
+    core.payloads.holdInput(record, call.input);
+    core.commits.replace(record, freshProgress(core.clock.now(), record.progress.incarnation + 1), call.input);
+    core.cancellation.cancelChildren(record);
+  }
+
+  /** The recorded state fits no code that is here. Beginning again must not do twice what is known to be done. */
+  private incompatible(run: Run, error: WireError): void {
+    const { record } = run;
+    if (record.isCancelling) return this.core.completion.cancel(record);
+    const ownJournal = record.position.bytes > 0 && record.foreignState === undefined;
+    const nothingRecorded = !ownJournal && record.progress.delivered === 0 && record.inboxEnd === 0;
+    if (nothingRecorded || run.fn.policy(record.version)?.onIncompatible === 'restart') this.restart(run, error);
+    else this.core.parking.park(run, error);
+  }
+
+  private restart(run: Run, error: WireError): void {
+    const { core } = this;
+    const { record } = run;
+    const now = core.clock.now();
+    const attempt = record.progress.attempt + 1;
+    const policy = run.fn.policy(record.version)?.retry ?? {};
+    const dueAt = now + backoff(policy, core.settings.retry, attempt, core.random);
+    const maxAttempts = policy.maxAttempts ?? core.settings.retry.maxAttempts ?? Infinity;
+    if (attempt >= maxAttempts || (record.header.expiresAt ?? Infinity) <= dueAt) {
+      return core.completion.fail(record, Status.INCOMPATIBLE_STATE, error);
+    }
+    core.runs.end(run);
+    core.commits.touch(record);
+    record.beginAgain();
+    core.commits.restart(record, { ...freshProgress(dueAt, record.progress.incarnation + 1), attempt });
+    core.cancellation.cancelChildren(record);
+  }
+
+  /** A run of a call that is being cancelled failed: its cleanup is tried again, if there is any to do. */
+  private retryCancelled(run: Run): void {
+    const { core } = this;
+    const { record } = run;
+    if (!run.extended || !record.hasState) return core.completion.cancel(record);
+    const heard = record.told || run.cancelled;
+    const attempt = record.progress.attempt + 1;
+    const policy = run.fn.policy(record.version)?.retry ?? {};
+    const delay = heard ? backoff(policy, core.settings.retry, attempt, core.random) : 0;
+    core.runs.end(run);
+    const dueAt = core.clock.now() + delay;
+    core.commits.progress(record, { ...record.progress, state: 'pending', dueAt, attempt, crashes: 0 });
+  }
+}

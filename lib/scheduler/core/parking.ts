@@ -1,0 +1,91 @@
+import { InvalidArgumentError } from '../../errors/index.js';
+import type { Error as WireError } from '../../gen/dispatch/sdk/v1/error_pb.js';
+import type { DispatchId } from '../store.js';
+import type { Core } from './core.js';
+import { freshProgress } from './progress.js';
+import { CallRecord } from './record.js';
+import type { Run } from './run.js';
+import { unknownCall } from './waits.js';
+
+/** Sets calls aside whose recorded state fits no code that is here, and takes them and failed ones up again. */
+export class Parking {
+  /** Parked calls, with the version they failed with; undefined where that was in another process. */
+  private readonly parked = new Map<CallRecord, string | undefined>();
+
+  constructor(private readonly core: Core) {}
+
+  park(run: Run, error: WireError): void {
+    const { record } = run;
+    this.core.runs.end(run);
+    this.core.commits.progress(record, { ...record.progress, state: 'incompatible', crashes: 0 });
+    this.parked.set(record, run.fn.policy(record.version)?.version ?? '');
+    this.core.log.warn(
+      `call ${record.id} of ${record.fn.name} is parked as incompatible: ${error.message}. ` +
+        'Register a version of the function that fits its state, retry the call, or cancel it.',
+    );
+  }
+
+  /** A call that was parked by another process, or is so again after a failed commit. */
+  remember(record: CallRecord): void {
+    this.parked.set(record, undefined);
+  }
+
+  /** The scheduler takes up work: a new process may have other code, whatever it calls its version. */
+  started(): void {
+    for (const record of this.parked.keys()) {
+      if (record.fn.policies.length > 0) this.resume(record);
+    }
+  }
+
+  /** Functions were registered: calls that another version than theirs is here for go on. */
+  registered(endpoint: string): void {
+    for (const [record, failedWith] of this.parked) {
+      if (record.progress.state !== 'incompatible' || record.finished) this.parked.delete(record);
+      else if (record.fn.endpoint === endpoint && this.fits(record, failedWith)) this.resume(record);
+    }
+  }
+
+  async retry(id: DispatchId): Promise<void> {
+    const record = this.core.records.get(id);
+    if (record && !record.finished) {
+      if (record.progress.state !== 'incompatible') {
+        throw new InvalidArgumentError(
+          `the call ${id} cannot be retried: it is ${record.run ? 'running' : record.progress.state}`,
+        );
+      }
+      this.resume(record);
+    } else {
+      if (record) await this.core.commits.durable();
+      await this.revive(id);
+    }
+    await this.core.commits.durable();
+  }
+
+  private resume(record: CallRecord): void {
+    this.parked.delete(record);
+    const dueAt = this.core.clock.now();
+    this.core.commits.progress(record, { ...record.progress, state: 'pending', dueAt, attempt: 0 });
+  }
+
+  /** A root that has failed begins again from its first input. */
+  private async revive(id: DispatchId): Promise<void> {
+    const { core } = this;
+    const row = await core.store.get(id);
+    if (row === undefined || core.purging.has(id)) throw unknownCall(id);
+    const refused = (reason: string) => new InvalidArgumentError(`the call ${id} cannot be retried: ${reason}`);
+    const { header, target, progress, finished } = row;
+    const now = core.clock.now();
+    if (core.records.has(id) || finished === undefined) throw refused('it is being retried already');
+    if (header.parentId !== '') throw refused('its parent has its result. Retry the root of its tree');
+    if (finished.state === 'succeeded') throw refused('it has succeeded');
+    if ((header.expiresAt ?? Infinity) <= now) throw refused('it has expired. Dispatch it again');
+    const fn = core.functions.entry(target.endpoint, target.function);
+    const record = new CallRecord(header, fn, target.version, freshProgress(now, progress.incarnation + 1));
+    core.add(record);
+    core.commits.revive(record);
+  }
+
+  private fits(record: CallRecord, failedWith: string | undefined): boolean {
+    return record.fn.policies.some((policy) => failedWith === undefined || (policy.version ?? '') !== failedWith);
+  }
+}

@@ -1,0 +1,96 @@
+import type { Timestamp } from '../store.js';
+import type { Core } from './core.js';
+import { isNative } from './native-waits.js';
+import type { CallRecord } from './record.js';
+import type { Run } from './run.js';
+
+/** Decides when a call may run, and sets its timer until then. */
+export class Readiness {
+  constructor(private readonly core: Core) {}
+
+  /** Looks at a call after something about it has changed, and queues it when it may run. */
+  evaluate(record: CallRecord): void {
+    if (!this.core.active || record.queued || record.held || !this.isStartable(record)) return;
+    const now = this.core.clock.now();
+    if (isAtOrBefore(record.header.expiresAt, now)) return this.core.completion.expire(record);
+    if (isAtOrBefore(record.progress.cancelBy, now)) return this.core.completion.cancel(record);
+    if (isNative(record)) return this.core.nativeWaits.begin(record);
+    if (this.isDue(record, now)) this.core.admission.enqueue(record);
+    this.arm(record, now);
+  }
+
+  /** Whether nothing but its time, its results and the queue stands between the call and a run. */
+  isStartable(record: CallRecord): boolean {
+    return (
+      record.finished === undefined &&
+      record.run === undefined &&
+      (record.speculative || this.core.commits.isCommitted(record))
+    );
+  }
+
+  isDue(record: CallRecord, now: Timestamp): boolean {
+    const { progress } = record;
+    switch (progress.state) {
+      case 'pending':
+        return progress.dueAt <= now;
+      case 'suspended':
+        return (
+          record.woken ||
+          (record.isCancelling && !record.told) ||
+          isAtOrBefore(progress.wakeAt, now) ||
+          this.hasEnoughResults(record)
+        );
+      default:
+        return false;
+    }
+  }
+
+  /** The call's time has come. */
+  due(record: CallRecord): void {
+    if (record.finished) return;
+    const now = this.core.clock.now();
+    const { run } = record;
+    if (isAtOrBefore(record.header.expiresAt, now)) this.core.completion.expire(record);
+    else if (isAtOrBefore(record.progress.cancelBy, now)) this.core.completion.cancel(record);
+    else if (run === undefined) this.evaluate(record);
+    else if (run.deadline <= now) this.core.outcomes.timedOut(run);
+    else this.arm(record, now);
+  }
+
+  /** Sets the call's timer to the next time at which something has to happen without anybody's doing. */
+  arm(record: CallRecord, now: Timestamp): void {
+    const { progress, run } = record;
+    let at = Math.min(record.header.expiresAt ?? Infinity, progress.cancelBy ?? Infinity);
+    if (run) at = Math.min(at, run.deadline);
+    else if (progress.state === 'pending' && progress.dueAt > now) at = Math.min(at, progress.dueAt);
+    else if (progress.state === 'suspended' && progress.wakeAt !== undefined && progress.wakeAt > now) {
+      at = Math.min(at, progress.wakeAt);
+    }
+    this.core.timers.set(record, at);
+  }
+
+  /** A live instance asks for a resume: heeded while that instance is the one that goes on. */
+  wake(run: Run): void {
+    const { record } = run;
+    if (record.fence !== run.fence || record.finished) return;
+    if (record.run === run) run.woken = true;
+    else if (record.warm && record.progress.state === 'suspended') {
+      record.woken = true;
+      this.evaluate(record);
+    }
+  }
+
+  /**
+   * PROTOCOL, a run, rule 2: results that are still outstanding count, so that asking for more than will ever come is no
+   * way to wait for ever. Where nothing at all is left to wait for, the function has to find out itself.
+   */
+  private hasEnoughResults(record: CallRecord): boolean {
+    const { undelivered, outstanding, progress } = record;
+    if (undelivered + outstanding === 0) return progress.wakeAt === undefined;
+    return undelivered > 0 && undelivered >= Math.min(progress.minResults, undelivered + outstanding);
+  }
+}
+
+function isAtOrBefore(time: Timestamp | undefined, now: Timestamp): boolean {
+  return time !== undefined && time <= now;
+}

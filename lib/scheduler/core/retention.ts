@@ -1,0 +1,43 @@
+import type { Core } from './core.js';
+import { Task } from './timers.js';
+
+/** Calls that are removed at a time, so that no commit takes long. */
+const SLICE = 1_000;
+
+/** Removes trees whose root finished long ago. */
+export class Retention {
+  private readonly sweep = new Task(() => void this.purge());
+
+  constructor(private readonly core: Core) {}
+
+  start(): void {
+    const { settings, timers, clock } = this.core;
+    if (settings.retention !== Infinity) timers.set(this.sweep, clock.now() + settings.purgeInterval);
+  }
+
+  private async purge(): Promise<void> {
+    try {
+      while (this.core.active && (await this.purgeSlice()));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.core.log.warn(`Old calls could not be removed: ${reason}. It is tried again in some minutes.`);
+    }
+    if (this.core.active) this.start();
+  }
+
+  /** Whether there may be more. */
+  private async purgeSlice(): Promise<boolean> {
+    const { store, settings, clock, records, purging, commits } = this.core;
+    const found = await store.finishedBefore(clock.now() - settings.retention, SLICE);
+    const ids = found.filter((id) => !records.has(id));
+    if (ids.length === 0 || !this.core.active) return false;
+    for (const id of ids) purging.add(id);
+    try {
+      commits.purge(ids);
+      await commits.durable();
+    } finally {
+      for (const id of ids) purging.delete(id);
+    }
+    return found.length === SLICE;
+  }
+}

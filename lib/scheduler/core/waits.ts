@@ -1,0 +1,107 @@
+import { NotFoundError, TimeoutError } from '../../errors/index.js';
+import type { DispatchId } from '../store.js';
+import type { CallOutcome, WaitOptions } from './calls.js';
+import type { Core } from './core.js';
+import { Task } from './timers.js';
+
+/** Someone who waits for the end of a call. */
+export interface Waiter {
+  settle(outcome: CallOutcome): void;
+  fail(error: Error): void;
+}
+
+/** Who waits for which call, inside of this process. */
+export class Waits {
+  private readonly waiters = new Map<DispatchId, Set<Waiter>>();
+
+  constructor(private readonly core: Core) {}
+
+  /** Waits for an unfinished call. */
+  add(id: DispatchId, waiter: Waiter): void {
+    const waiters = this.waiters.get(id);
+    if (waiters) waiters.add(waiter);
+    else this.waiters.set(id, new Set([waiter]));
+  }
+
+  remove(id: DispatchId, waiter: Waiter): void {
+    const waiters = this.waiters.get(id);
+    waiters?.delete(waiter);
+    if (waiters?.size === 0) this.waiters.delete(id);
+  }
+
+  async wait(id: DispatchId, { timeout, signal }: WaitOptions): Promise<CallOutcome> {
+    signal?.throwIfAborted();
+    if (!this.core.records.has(id)) {
+      const outcome = await this.lookUp(id);
+      if (outcome) return outcome;
+      // It began again while the store was asked.
+      if (!this.core.records.has(id)) throw unknownCall(id);
+    }
+    return new Promise<CallOutcome>((resolve, reject) => {
+      const { core } = this;
+      const end = () => {
+        this.remove(id, waiter);
+        core.timers.clear(task);
+        signal?.removeEventListener('abort', aborted);
+      };
+      const waiter: Waiter = {
+        settle: (outcome) => {
+          end();
+          resolve(outcome);
+        },
+        fail: (error) => {
+          end();
+          reject(error);
+        },
+      };
+      const task = new Task(() =>
+        waiter.fail(new TimeoutError(`the call ${id} has not finished within ${timeout} ms`)),
+      );
+      const aborted = () => waiter.fail(reasonOf(signal));
+      this.add(id, waiter);
+      signal?.addEventListener('abort', aborted);
+      if (timeout !== undefined) core.timers.set(task, core.clock.now() + timeout);
+    });
+  }
+
+  /** The end of a call that is not in memory: it finished earlier, or there never was one. */
+  async lookUp(id: DispatchId): Promise<CallOutcome | undefined> {
+    const { store } = this.core;
+    const [row, [result]] = await Promise.all([store.get(id), store.results([id])]);
+    if (!row?.finished || !result) return undefined;
+    return { id, state: row.finished.state, status: row.finished.status, result };
+  }
+
+  /** The end of the call is committed. */
+  settle(outcome: CallOutcome): void {
+    for (const waiter of this.take(outcome.id)) waiter.settle(outcome);
+  }
+
+  /** The call was never made: its commit failed. */
+  forget(id: DispatchId): void {
+    for (const waiter of this.take(id)) waiter.fail(unknownCall(id));
+  }
+
+  /** Nobody will hear of anything any more. */
+  failAll(error: Error): void {
+    for (const id of [...this.waiters.keys()]) {
+      for (const waiter of this.take(id)) waiter.fail(error);
+    }
+  }
+
+  private take(id: DispatchId): Iterable<Waiter> {
+    const waiters = this.waiters.get(id);
+    if (waiters === undefined) return [];
+    this.waiters.delete(id);
+    return waiters;
+  }
+}
+
+export function unknownCall(id: DispatchId): NotFoundError {
+  return new NotFoundError(`there is no call ${id}`);
+}
+
+function reasonOf(signal: AbortSignal | undefined): Error {
+  const reason: unknown = signal?.reason;
+  return reason instanceof Error ? reason : new Error('the wait was aborted', { cause: reason });
+}

@@ -1,0 +1,22 @@
+export {
+  type CallInfo,
+  type CallInfoPage,
+  type CallOutcome,
+  type CallWaitsFor,
+  type NewCall,
+  type WaitOptions,
+} from './core/calls.js';
+export { type SchedulerParts } from './core/core.js';
+export {
+  type FunctionPolicy,
+  type Milliseconds,
+  type RetryPolicy,
+  type SchedulerLog,
+  type SchedulerOptions,
+} from './core/options.js';
+export { type Random, secureRandom } from './core/random.js';
+export { NATIVE_ENDPOINT, NATIVE_WAIT } from './core/native-waits.js';
+export { Scheduler, SchedulerStoppedError } from './scheduler.js';
+export * from './store.js';
+export * from './stores/index.js';
+export type { Transport } from './transport.js';
