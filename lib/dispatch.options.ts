@@ -1,7 +1,7 @@
 import type { FactoryProvider, ModuleMetadata, Type } from '@nestjs/common';
 import type { DurationInput } from './decorators/index.js';
 import type { Status } from './errors/index.js';
-import type { Store } from './scheduler/store.js';
+import type { Store } from './scheduler/index.js';
 
 /** The options of `DispatchModule.forRoot()`. All of them may be left out. */
 export interface DispatchModuleOptions {

@@ -2,7 +2,7 @@ import { describe, parseDuration } from './dispatch.duration.js';
 import type { DispatchModuleOptions, EmbeddedSchedulerOptions, EndpointOptions } from './dispatch.options.js';
 import { ConfigurationError, isFailure, type Status } from './errors/index.js';
 import { refuseUnknownNames } from './dispatch.spelling.js';
-import type { Store } from './scheduler/store.js';
+import type { Store } from './scheduler/index.js';
 
 /** A value, and what a message calls the place it came from. */
 export interface Sourced<T> {

@@ -1,6 +1,5 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
-import type { CallInfo, CallInfoPage } from '../scheduler/core/calls.js';
-import type { CallFilter } from '../scheduler/store.js';
+import type { CallFilter, CallInfo, CallInfoPage } from '../scheduler/index.js';
 import type { DispatchID } from './client.types.js';
 
 /** A call on its way to a scheduler. */
@@ -35,7 +34,8 @@ export interface Backend {
   wait(id: DispatchID, options: { timeout: number | undefined; signal: AbortSignal | undefined }): Promise<unknown>;
   get(id: DispatchID): Promise<CallInfo | undefined>;
   list(filter: ListFilter): Promise<CallInfoPage>;
-  cancel(id: DispatchID): Promise<void>;
+  /** False when the call had finished already. */
+  cancel(id: DispatchID): Promise<boolean>;
   retry(id: DispatchID): Promise<void>;
   /** Whether a durable function can wait for any call durably. */
   readonly waitsDurably: boolean;

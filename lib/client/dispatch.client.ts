@@ -2,8 +2,9 @@ import { currentRun, outsideOfRuns, type RemoteCall } from '../coroutine/index.j
 import type { DurableMethod } from '../decorators/index.js';
 import { parseDuration } from '../dispatch.duration.js';
 import { InvalidArgumentError } from '../errors/index.js';
+import type { Clock } from '../protocol/index.js';
 import type { DispatchRegistry } from '../registry/index.js';
-import type { CallInfo, CallInfoPage } from '../scheduler/core/calls.js';
+import type { CallInfo, CallInfoPage } from '../scheduler/index.js';
 import type { Backend, ListFilter, OutgoingCall } from './backend.js';
 import { CallBuilder } from './call.builder.js';
 import { checkDispatchOptions, readDispatchOptions, refuse } from './call.options.js';
@@ -40,6 +41,7 @@ export class DispatchClient {
   constructor(
     private readonly registry: Pick<DispatchRegistry, 'get' | 'namesOf'>,
     private readonly backend: Backend,
+    private readonly clock: Pick<Clock, 'now'>,
     private readonly options: DispatchOptions = {},
   ) {
     this.builder = new CallBuilder(registry, this, options);
@@ -49,7 +51,7 @@ export class DispatchClient {
   with(options: DispatchOptions): DispatchClient {
     const merged = { ...this.options, ...options };
     checkDispatchOptions(merged);
-    return new DispatchClient(this.registry, this.backend, merged);
+    return new DispatchClient(this.registry, this.backend, this.clock, merged);
   }
 
   /** The provider's durable methods, each building a call: `client.of(this.pipeline).run(urls)`. */
@@ -142,12 +144,20 @@ export class DispatchClient {
     return outsideOfRuns(() => this.backend.list(filter));
   }
 
-  /** Cancels a call and all that it called. A call that has ended stays as it is. */
-  cancel(id: DispatchID): Promise<void> {
+  /**
+   * Cancels a call and all that it called; resolves when that is durable. False: the call had finished already.
+   *
+   * @throws NotFoundError for an id that is unknown
+   */
+  cancel(id: DispatchID): Promise<boolean> {
     return outsideOfRuns(() => this.backend.cancel(id));
   }
 
-  /** Makes a call again that has failed or that is incompatible. */
+  /**
+   * Takes up a call again: one that failed or was cancelled begins anew, one that is incompatible goes on.
+   *
+   * @throws NotFoundError for an id that is unknown, InvalidArgumentError when there is nothing to retry
+   */
   retry(id: DispatchID): Promise<void> {
     return outsideOfRuns(() => this.backend.retry(id));
   }
@@ -162,16 +172,16 @@ export class DispatchClient {
 
   private async send(calls: readonly DispatchCall<unknown>[]): Promise<DispatchID[]> {
     if (calls.length === 0) return [];
-    const outgoing = calls.map((call, index) => toOutgoing(call, index));
+    const outgoing = calls.map((call, index) => toOutgoing(call, index, this.clock.now()));
     const run = currentRun();
     const send = (all: readonly OutgoingCall[]): Promise<DispatchID[]> => this.backend.dispatch(all);
     return run === undefined ? send(outgoing) : dispatchInStep(run, outgoing, send);
   }
 }
 
-function toOutgoing({ description }: DispatchCall<unknown>, index: number): OutgoingCall {
+function toOutgoing({ description }: DispatchCall<unknown>, index: number, now: number): OutgoingCall {
   const { endpoint, function: name, version, input, expiration, options } = description;
-  const read = readDispatchOptions(options, Date.now());
+  const read = readDispatchOptions(options, now);
   const key = read.idempotencyKey;
   return {
     endpoint,

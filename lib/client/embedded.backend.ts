@@ -1,8 +1,7 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { LOCAL_ENDPOINT } from '../dispatch.constants.js';
 import { InvalidArgumentError, TemporaryError } from '../errors/index.js';
-import type { CallInfo, CallInfoPage, CallOutcome, NewCall, WaitOptions } from '../scheduler/core/calls.js';
-import type { CallFilter } from '../scheduler/store.js';
+import type { CallInfo, CallInfoPage, NewCall, Scheduler } from '../scheduler/index.js';
 import { inputHash } from '../values/index.js';
 import type { Backend, ListFilter, OutgoingCall } from './backend.js';
 import { readResult } from './call.result.js';
@@ -10,14 +9,7 @@ import type { DispatchID } from './client.types.js';
 import { derivedId } from './durable.calls.js';
 
 /** What the client needs of a scheduler in its process. */
-export interface CallScheduler {
-  dispatch(calls: readonly NewCall[]): Promise<DispatchID[]>;
-  wait(id: DispatchID, options?: WaitOptions): Promise<CallOutcome>;
-  get(id: DispatchID): Promise<CallInfo | undefined>;
-  list(filter: CallFilter, page: { limit: number; after?: string }): Promise<CallInfoPage>;
-  cancel(id: DispatchID): Promise<unknown>;
-  retry(id: DispatchID): Promise<unknown>;
-}
+export type CallScheduler = Pick<Scheduler, 'dispatch' | 'wait' | 'get' | 'list' | 'cancel' | 'retry'>;
 
 const DEFAULT_PAGE = 100;
 
@@ -68,9 +60,9 @@ export class EmbeddedBackend implements Backend {
     return this.scheduler.list(filter, { limit, after });
   }
 
-  async cancel(id: DispatchID): Promise<void> {
+  async cancel(id: DispatchID): Promise<boolean> {
     this.refuseUnlessOpen();
-    await this.scheduler.cancel(id);
+    return this.scheduler.cancel(id);
   }
 
   async retry(id: DispatchID): Promise<void> {

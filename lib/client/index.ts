@@ -12,7 +12,6 @@ export type {
 export { DispatchBatch } from './dispatch.batch.js';
 export { DispatchCall } from './dispatch.call.js';
 export { DispatchClient } from './dispatch.client.js';
-export { DurableWait } from './durable.wait.js';
 export { EmbeddedBackend, type CallScheduler } from './embedded.backend.js';
 export { RemoteBackend } from './remote.backend.js';
 export { RemoteResults } from './remote.results.js';

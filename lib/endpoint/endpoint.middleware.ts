@@ -41,7 +41,7 @@ async function serve(
   const { status, headers, body } = await endpoint.handle({
     method: request.method ?? '',
     procedure,
-    url: addressOf(request, target),
+    target,
     headers: request.headers,
     read: () => readBody(request),
     signal: gone.signal,
@@ -50,15 +50,6 @@ async function serve(
   response.writeHead(status, { ...headers, 'content-length': String(body.byteLength) });
   response.end(body);
 }
-
-function addressOf(request: IncomingMessage, target: string): URL {
-  const secure = 'encrypted' in request.socket && request.socket.encrypted === true;
-  const base = `${secure ? 'https' : 'http'}://${request.headers.host ?? 'localhost'}`;
-  return URL.canParse(target, base) ? new URL(target, base) : new URL(`http://localhost${procedureOnly(target)}`);
-}
-
-/** For a Host header that is no authority: the signature, if one is wanted, will not hold. */
-const procedureOnly = (target: string): string => encodeURI(target.startsWith('/') ? target : `/${target}`);
 
 /** The body's bytes as they came: signatures are of them. */
 async function readBody(request: ServerRequest): Promise<Uint8Array> {

@@ -1,6 +1,7 @@
 import type { FunctionLookup } from '../coroutine/types.js';
 import type { RunRequest, RunResponse } from '../gen/dispatch/sdk/v1/function_pb.js';
 import type { FunctionRunner } from '../protocol/index.js';
+import type { HttpRequest } from '../signature/index.js';
 import { codecOf, type Codec } from './codec.js';
 import { ConnectError, JSON_TYPE, methodUrl, RUN_PATH } from './connect.js';
 
@@ -9,8 +10,8 @@ export interface EndpointRequest {
   readonly method: string;
   /** The method of the service: the path below the application's global prefix. */
   readonly procedure: string;
-  /** The address as the server sees it, with the Host header's authority. */
-  readonly url: URL;
+  /** The whole path as it came in, with the query if there is one. */
+  readonly target: string;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   /** The raw body. */
@@ -26,12 +27,7 @@ export interface EndpointResponse {
 }
 
 /** Checks a request's signature; throws an error with `httpStatus` 401 or 403. */
-export type RequestVerifier = (request: {
-  readonly method: string;
-  readonly url: URL;
-  readonly headers: EndpointRequest['headers'];
-  readonly body: Uint8Array;
-}) => void | Promise<void>;
+export type RequestVerifier = (request: HttpRequest) => void;
 
 export interface FunctionEndpointOptions {
   readonly runner: FunctionRunner;
@@ -69,7 +65,7 @@ export class FunctionEndpoint {
     checkLength(header(request, 'content-length'), maxBodyBytes);
     const codec = codecOf(header(request, 'content-type'), header(request, 'content-encoding'));
     const body = await request.read();
-    await this.verify(request, body);
+    this.verify(request, body);
 
     const run = decode(codec, body);
     if (run.function === '') throw new ConnectError('invalid_argument', 'function is required');
@@ -84,14 +80,12 @@ export class FunctionEndpoint {
     return { status: 200, headers: { 'content-type': codec.contentType }, body: codec.encode(response) };
   }
 
-  private async verify(request: EndpointRequest, body: Uint8Array): Promise<void> {
+  private verify({ method, target, headers }: EndpointRequest, body: Uint8Array): void {
     const { verify, publicUrl } = this.options;
-    if (verify === undefined) return;
-    const { method, headers } = request;
-    // A proxy may have changed the Host header and the path: the signer has seen the address it was told.
-    const url = publicUrl === undefined ? request.url : methodUrl(publicUrl, RUN_PATH);
     try {
-      await verify({ method, url, headers, body });
+      // A proxy may have changed the Host header and the path: the signer has seen the address it was told.
+      if (publicUrl === undefined) verify?.({ method, path: target, headers, body });
+      else verify?.({ method, url: methodUrl(publicUrl, RUN_PATH).href, headers, body });
     } catch (error) {
       if (!(error instanceof Error) || !('httpStatus' in error)) throw error;
       throw new ConnectError(error.httpStatus === 403 ? 'permission_denied' : 'unauthenticated', error.message);

@@ -11,3 +11,4 @@ export {
 export { HttpExchange, type HttpReply } from './http-exchange.js';
 export { failure, HttpTransport, type HttpTransportOptions, type RequestSigner } from './http.transport.js';
 export { errorClassOfStatus } from './status.errors.js';
+export { signerOf, verifierOf } from './signatures.js';

@@ -1,0 +1,145 @@
+import { Logger, type Provider } from '@nestjs/common';
+import { ApplicationConfig, HttpAdapterHost } from '@nestjs/core';
+import { DispatchClient, RemoteBackend, RemoteResults } from './client/index.js';
+import { CoroutineRuntime } from './coroutine/index.js';
+import {
+  DISPATCH_CLOCK,
+  DISPATCH_ENDPOINT,
+  DISPATCH_ENGINE,
+  DISPATCH_MODULE_OPTIONS,
+  DISPATCH_RUNNER,
+  DISPATCH_SETTINGS,
+  LOG_CONTEXT,
+} from './dispatch.constants.js';
+import type { DispatchModuleOptions } from './dispatch.options.js';
+import { resolveSettings, type Settings } from './dispatch.settings.js';
+import {
+  endpointMiddleware,
+  FunctionEndpoint,
+  isBelowPrefix,
+  mountEndpoint,
+  signerOf,
+  verifierOf,
+} from './endpoint/index.js';
+import { AbsentEngine, DispatchLifecycle, EmbeddedEngine, RemoteEngine, type DispatchEngine } from './engine/index.js';
+import { SystemClock, type Clock } from './protocol/index.js';
+import { DispatchRegistry, FunctionExplorer } from './registry/index.js';
+import { createStore } from './scheduler/index.js';
+
+const log = new Logger(LOG_CONTEXT);
+
+/** What the module is made of, from the options to the client. */
+export const dispatchProviders: Provider[] = [
+  FunctionExplorer,
+  DispatchRegistry,
+  RemoteResults,
+  {
+    provide: DISPATCH_SETTINGS,
+    useFactory: (options: DispatchModuleOptions | undefined) => resolveSettings(options),
+    inject: [DISPATCH_MODULE_OPTIONS],
+  },
+  { provide: DISPATCH_CLOCK, useFactory: () => new SystemClock() },
+  {
+    provide: DISPATCH_RUNNER,
+    useFactory: createRunner,
+    inject: [DISPATCH_SETTINGS, DispatchRegistry, DISPATCH_CLOCK],
+  },
+  {
+    provide: DISPATCH_ENGINE,
+    useFactory: createEngine,
+    inject: [DISPATCH_SETTINGS, DispatchRegistry, DISPATCH_RUNNER, DISPATCH_CLOCK, RemoteResults],
+  },
+  {
+    provide: DispatchClient,
+    useFactory: (registry: DispatchRegistry, engine: DispatchEngine, clock: Clock) =>
+      new DispatchClient(registry, engine.backend, clock),
+    inject: [DispatchRegistry, DISPATCH_ENGINE, DISPATCH_CLOCK],
+  },
+  {
+    provide: DISPATCH_ENDPOINT,
+    useFactory: createEndpoint,
+    inject: [
+      DISPATCH_SETTINGS,
+      DispatchRegistry,
+      DISPATCH_RUNNER,
+      RemoteResults,
+      DISPATCH_CLOCK,
+      HttpAdapterHost,
+      ApplicationConfig,
+    ],
+  },
+  {
+    provide: DispatchLifecycle,
+    useFactory: (settings: Settings, registry: DispatchRegistry, engine: DispatchEngine) =>
+      new DispatchLifecycle(settings, registry, engine),
+    inject: [DISPATCH_SETTINGS, DispatchRegistry, DISPATCH_ENGINE],
+  },
+];
+
+function createRunner(settings: Settings, functions: DispatchRegistry, clock: Clock): CoroutineRuntime {
+  const { replay, maxLive, maxLiveBytes, defaultErrorStatus, mode, endpointUrl } = settings;
+  return new CoroutineRuntime({
+    functions,
+    clock,
+    log,
+    replay,
+    maxLive,
+    maxLiveBytes,
+    defaultErrorStatus,
+    // The embedded scheduler knows by itself that a call without an endpoint stays in the application.
+    endpointUrl: mode.kind === 'embedded' ? undefined : endpointUrl && addressOf(endpointUrl.value),
+  });
+}
+
+function createEngine(
+  settings: Settings,
+  registry: DispatchRegistry,
+  runner: CoroutineRuntime,
+  clock: Clock,
+  results: RemoteResults,
+): DispatchEngine {
+  const { mode, endpointUrl } = settings;
+  switch (mode.kind) {
+    case 'embedded': {
+      const { value } = mode.store;
+      const store = typeof value === 'string' ? createStore(value) : value;
+      const sign = mode.signingKey && signerOf(mode.signingKey, clock);
+      return new EmbeddedEngine({ settings: mode, store, runner, registry, clock, log, sign });
+    }
+    case 'remote':
+      return new RemoteEngine(new RemoteBackend(mode, endpointUrl, results), runner);
+    case 'endpoint':
+      return new AbsentEngine(runner);
+  }
+}
+
+function createEndpoint(
+  settings: Settings,
+  functions: DispatchRegistry,
+  runner: CoroutineRuntime,
+  results: RemoteResults,
+  clock: Clock,
+  host: HttpAdapterHost,
+  config: ApplicationConfig,
+): FunctionEndpoint {
+  const { mode, endpointUrl, verificationKey, endpoint: options } = settings;
+  const url = endpointUrl?.value;
+  const endpoint = new FunctionEndpoint({
+    runner,
+    functions,
+    open: mode.kind !== 'embedded' || verificationKey !== undefined || options.open,
+    verify: verificationKey && verifierOf(verificationKey, clock),
+    // What a bridge sends on carries the address that it has found the application under.
+    publicUrl: url?.protocol === 'bridge:' ? undefined : url,
+    maxBodyBytes: options.maxBodyBytes,
+    log,
+    onRun: mode.kind === 'remote' ? (request, response) => results.observe(request, response) : undefined,
+  });
+  mountEndpoint(
+    host,
+    endpointMiddleware(endpoint, (path) => isBelowPrefix(config, path)),
+  );
+  return endpoint;
+}
+
+const addressOf = (url: URL): string => url.href.replace(/\/$/, '');
