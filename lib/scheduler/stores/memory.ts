@@ -1,4 +1,4 @@
-import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@bufbuild/protobuf';
 import { AnySchema } from '@bufbuild/protobuf/wkt';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { crc32 } from 'node:zlib';
@@ -19,6 +19,7 @@ import type {
   Store,
   Timestamp,
 } from '../store.js';
+import { encodeAny, encodeResult } from './encoding.js';
 import {
   refuseAppendToTyped,
   refuseExisting,
@@ -264,7 +265,7 @@ export class MemoryStore implements Store {
         return {
           ...entry,
           row: { ...withJournal(row, EMPTY_JOURNAL, undefined), progress, finished },
-          result: toBinary(CallResultSchema, result),
+          result: encodeResult(result),
           journal: undefined,
         };
       }
@@ -337,7 +338,7 @@ function withoutInput(target: CallTarget): CallRow['target'] {
 }
 
 function encodeInput(target: CallTarget): Uint8Array | undefined {
-  return target.input && toBinary(AnySchema, target.input);
+  return target.input && encodeAny(target.input);
 }
 
 function inboxOf(row: CallRow): number {

@@ -1,9 +1,7 @@
-import { toBinary } from '@bufbuild/protobuf';
-import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { crc32 } from 'node:zlib';
-import { CallResultSchema } from '../../../gen/dispatch/sdk/v1/call_pb.js';
 import { isFinished } from '../../store.js';
 import type { CallProgress, CallTarget, DispatchId, Mutation, StoreError } from '../../store.js';
+import { encodeAny, encodeResult } from '../encoding.js';
 import * as refusals from '../refusals.js';
 import { highHalf, JournalKind, lowHalf, number, stateCode } from './rows.js';
 import type { Statements } from './statements.js';
@@ -142,10 +140,13 @@ export class MutationWriter {
   }
 
   private finish({ id, finished }: Extract<Mutation, { type: 'finish' }>): void {
-    const result = toBinary(CallResultSchema, finished.result);
+    const result = encodeResult(finished.result);
     const { state, status, finishedAt, inbox } = finished;
-    const ended = this.statements.finish.run(stateCode(state), status, finishedAt, inbox, result, id);
-    if (ended === 0) throw this.refusedEnd(id, 'finish');
+    if (this.statements.finish.run(stateCode(state), status, finishedAt, inbox, result, id) === 1) return;
+    const row = this.statements.getCall.get(id);
+    if (!row || row['finished_at'] !== null) throw this.refusedEnd(id, 'finish');
+    this.statements.clearJournal.run(id);
+    this.statements.finish.run(stateCode(state), status, finishedAt, inbox, result, id);
   }
 
   private refusedAppend(id: DispatchId, given: number, length: number): StoreError {
@@ -167,5 +168,5 @@ export class MutationWriter {
 }
 
 function encodeInput(target: CallTarget): Uint8Array | null {
-  return target.input ? toBinary(AnySchema, target.input) : null;
+  return target.input ? encodeAny(target.input) : null;
 }

@@ -26,10 +26,10 @@ const SQL = {
   setTarget: 'UPDATE calls SET endpoint = ?, function = ?, version = ?, has_large_input = ?, input = ? WHERE id = ?',
   clearJournal: 'UPDATE calls SET journal_bytes = 0, journal_digest = 0, journal_kind = 0 WHERE id = ?',
   reopen: 'UPDATE calls SET finished_at = NULL, status = NULL, inbox = 0, result = NULL WHERE id = ?',
+  /** Not for a call that has a journal: a statement that removes it costs every call that has none. */
   finish: `
-    UPDATE calls SET state = ?, status = ?, finished_at = ?, inbox = ?, result = ?,
-      journal_bytes = 0, journal_digest = 0, journal_kind = 0
-    WHERE id = ? AND finished_at IS NULL`,
+    UPDATE calls SET state = ?, status = ?, finished_at = ?, inbox = ?, result = ?
+    WHERE id = ? AND finished_at IS NULL AND journal_bytes = 0 AND journal_kind = 0`,
   moveJournalEnd: `
     UPDATE calls SET journal_bytes = ?, journal_digest = ?, journal_kind = 0
     WHERE id = ? AND journal_bytes = ? AND journal_kind <> 2 AND finished_at IS NULL`,
