@@ -63,10 +63,10 @@ export class FunctionEndpoint {
       throw new ConnectError('not_found', 'there is no such path');
     }
     checkLength(header(request, 'content-length'), maxBodyBytes);
-    const codec = codecOf(header(request, 'content-type'), header(request, 'content-encoding'));
     const body = await request.read();
     this.verify(request, body);
 
+    const codec = codecOf(header(request, 'content-type'), header(request, 'content-encoding'));
     const run = decode(codec, body);
     if (run.function === '') throw new ConnectError('invalid_argument', 'function is required');
     if (functions.get(run.function) === undefined) {
