@@ -40,7 +40,9 @@ export function DispatchFunction(nameOrOptions: string | DispatchFunctionOptions
       );
     }
     if (typeof original !== 'function') {
-      throw new ConfigurationError(`@DispatchFunction() is on ${place}, which is no method: put it on an async method.`);
+      throw new ConfigurationError(
+        `@DispatchFunction() is on ${place}, which is no method: put it on an async method.`,
+      );
     }
     descriptor.value = durable(original, key, options, place) as unknown as typeof original;
   };

@@ -1,0 +1,70 @@
+import type { Execution } from './execution.js';
+
+/** Per suspended instance, beyond its journal: promises, closures, the method's own variables. An estimate, in bytes. */
+const INSTANCE_OVERHEAD = 4_096;
+
+/**
+ * The instances of this process that may be gone on with, least recently used first. Only suspended ones are given up
+ * when there are too many: they replay.
+ */
+export class LiveInstances {
+  private readonly instances = new Map<string, Execution>();
+  private bytes = 0;
+  private readonly weights = new Map<string, number>();
+
+  constructor(
+    private readonly maxCount: number,
+    private readonly maxBytes: number,
+  ) {}
+
+  get(id: string): Execution | undefined {
+    return this.instances.get(id);
+  }
+
+  set(execution: Execution): void {
+    this.forget(execution.id);
+    this.instances.set(execution.id, execution);
+    this.weigh(execution);
+  }
+
+  /** Notes that an instance was suspended: it may now be given up, the one that was used longest ago first. */
+  suspended(execution: Execution): void {
+    if (this.instances.get(execution.id) !== execution) return;
+    this.instances.delete(execution.id);
+    this.instances.set(execution.id, execution);
+    this.weigh(execution);
+    for (const [id, candidate] of this.instances) {
+      if (this.instances.size <= this.maxCount && this.bytes <= this.maxBytes) return;
+      if (candidate.phase !== 'suspended') continue;
+      this.forget(id);
+      candidate.abandon();
+    }
+  }
+
+  delete(execution: Execution): void {
+    if (this.instances.get(execution.id) === execution) this.forget(execution.id);
+  }
+
+  clear(): void {
+    for (const execution of this.instances.values()) execution.abandon();
+    this.instances.clear();
+    this.weights.clear();
+    this.bytes = 0;
+  }
+
+  get size(): number {
+    return this.instances.size;
+  }
+
+  private weigh(execution: Execution): void {
+    const weight = execution.journalBytes + INSTANCE_OVERHEAD;
+    this.bytes += weight - (this.weights.get(execution.id) ?? 0);
+    this.weights.set(execution.id, weight);
+  }
+
+  private forget(id: string): void {
+    this.bytes -= this.weights.get(id) ?? 0;
+    this.weights.delete(id);
+    this.instances.delete(id);
+  }
+}

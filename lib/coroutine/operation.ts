@@ -1,0 +1,139 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  CallMadeSchema,
+  OperationSchema,
+  StepMadeSchema,
+  TimerMadeSchema,
+  type Operation as RecordedOperation,
+} from '../gen/nestjs_dispatch/v1/journal_pb.js';
+import type { DurablePromise } from './durable-promise.js';
+import type { CallSpec } from './types.js';
+
+/** What user code did, as the matcher of a replay sees it: the same kind of thing, and the same thing. */
+interface Identity {
+  /** What was called: a function at an endpoint, a timer, a step. */
+  readonly subject: string;
+  /** With which input: part of the identity, but a different one alone may be forgiven. */
+  readonly detail: string;
+}
+
+interface OperationState extends Identity {
+  /** 0 until it has its place in the journal. */
+  sequence: number;
+  settled: boolean;
+  /** Somebody continues with it, by its own promise or by a `gather` that it is part of. */
+  awaited: boolean;
+  /** The `gather` that awaits it, and nothing else does. */
+  group: { outstanding: number } | undefined;
+  /** No turn of the event loop lay between the last delivery and this operation. */
+  readonly prompt: boolean;
+  readonly promise: DurablePromise<unknown>;
+}
+
+export interface CallOperation extends OperationState {
+  readonly kind: 'call';
+  readonly spec: CallSpec;
+  readonly inputHash: Uint8Array;
+}
+
+export interface TimerOperation extends OperationState {
+  readonly kind: 'timer';
+  readonly duration: number;
+  /** Milliseconds since 1970. */
+  deadline: number;
+}
+
+export interface StepOperation extends OperationState {
+  readonly kind: 'step';
+  readonly name: string;
+  readonly run: (key: string) => unknown;
+}
+
+/** What all kinds of operations begin with. */
+export type OperationBase = Omit<OperationState, keyof Identity>;
+
+export type Operation = CallOperation | TimerOperation | StepOperation;
+
+export const callSubject = (endpoint: string | undefined, name: string): string => `call ${endpoint ?? ''} ${name}`;
+export const TIMER_SUBJECT = 'timer';
+export const STEP_SUBJECT = 'step';
+
+/** What a recorded operation is about, in the terms of those that are made now. */
+export function identityOf(recorded: RecordedOperation): Identity {
+  switch (recorded.kind.case) {
+    case 'call':
+      return {
+        subject: callSubject(recorded.kind.value.endpoint, recorded.kind.value.function),
+        detail: Buffer.from(recorded.kind.value.inputHash).toString('base64'),
+      };
+    case 'timer':
+      return { subject: TIMER_SUBJECT, detail: String(recorded.kind.value.duration) };
+    case 'step':
+      return { subject: STEP_SUBJECT, detail: recorded.kind.value.name };
+    case undefined:
+      return { subject: 'unknown', detail: '' };
+  }
+}
+
+/** An operation as a person would name it. */
+export function describeMade(operation: Operation): string {
+  switch (operation.kind) {
+    case 'call':
+      return `a call of ${operation.spec.function}`;
+    case 'timer':
+      return describeTimer(operation.duration);
+    case 'step':
+      return describeStep(operation.name);
+  }
+}
+
+export function describeRecorded({ kind }: RecordedOperation): string {
+  switch (kind.case) {
+    case 'call':
+      return `a call of ${kind.value.function}`;
+    case 'timer':
+      return describeTimer(kind.value.duration);
+    case 'step':
+      return describeStep(kind.value.name);
+    case undefined:
+      return 'an operation of a kind that this version does not know';
+  }
+}
+
+const describeTimer = (duration: number): string => `sleep(${duration})`;
+const describeStep = (name: string): string => (name === '' ? 'a step()' : `step ${JSON.stringify(name)}`);
+
+/** The operation as the journal keeps it. */
+export function record(operation: Operation): RecordedOperation {
+  const { sequence, prompt } = operation;
+  switch (operation.kind) {
+    case 'call':
+      return create(OperationSchema, {
+        sequence,
+        prompt,
+        kind: {
+          case: 'call',
+          value: create(CallMadeSchema, {
+            function: operation.spec.function,
+            inputHash: operation.inputHash,
+            endpoint: operation.spec.endpoint ?? '',
+          }),
+        },
+      });
+    case 'timer':
+      return create(OperationSchema, {
+        sequence,
+        prompt,
+        kind: {
+          case: 'timer',
+          value: create(TimerMadeSchema, { duration: operation.duration, deadline: BigInt(operation.deadline) }),
+        },
+      });
+    case 'step':
+      return create(OperationSchema, {
+        sequence,
+        prompt,
+        kind: { case: 'step', value: create(StepMadeSchema, { name: operation.name }) },
+      });
+  }
+}

@@ -1,0 +1,25 @@
+import type { Clock } from '../protocol/index.js';
+import { isRetryable, statusOf } from '../errors/index.js';
+import { outsideOfRuns, withScope } from './context.js';
+import type { CurrentCall, RetryPolicy } from './types.js';
+
+/**
+ * Runs a step's code until it succeeds or fails for good: failures that pass are tried again by the function's policy.
+ * Decorated methods that it calls are plain methods: a step is local code.
+ */
+export async function runStep(
+  code: () => unknown,
+  { retry, current, clock, random }: { retry: RetryPolicy; current: CurrentCall; clock: Clock; random: () => number },
+): Promise<unknown> {
+  const { maxAttempts = Infinity, initial = 100, max = 60_000, multiplier = 2 } = retry;
+  const scope = { run: undefined, current, onLate: (): void => {} };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await withScope(scope, code);
+    } catch (error) {
+      if (!isRetryable(statusOf(error)) || attempt >= maxAttempts || current.signal.aborted) throw error;
+    }
+    const delay = random() * Math.min(max, initial * multiplier ** (attempt - 1));
+    await outsideOfRuns(() => new Promise<void>((resolve) => clock.at(clock.now() + delay, resolve)));
+  }
+}
