@@ -94,13 +94,14 @@ function whereabouts(failure: Failure): string {
   return `dispatch function ${failure.function}${failure.attempt > 0 ? ` (attempt ${failure.attempt})` : ''}`;
 }
 
-/** A V8 stack without its header (`Name: message`), which may have several lines; undefined for a stack of another kind. */
+/** A V8 stack without its header (`Name: message`, of several lines perhaps); undefined for a stack of another kind. */
 function framesOf(stack: string, message: string): string | undefined {
-  const end = message === '' ? 0 : stack.indexOf(message) + message.length;
-  if (end < message.length) return undefined;
+  const start = stack.indexOf(message);
+  if (start === -1 || stack.slice(0, start).includes('\n')) return undefined;
+  const end = start + message.length;
   const frames = stack.indexOf('\n    at ', end);
   if (frames !== -1) return stack.slice(frames);
-  return end === stack.trimEnd().length ? '' : undefined;
+  return message !== '' && end === stack.length ? '' : undefined;
 }
 
 function propertiesOf(error: Error, type: string, aggregate: boolean): Record<string, unknown> {

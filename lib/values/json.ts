@@ -29,11 +29,10 @@ class JsonWriter {
 
   /** @returns whether it was JSON; what is written is of no use otherwise */
   value(value: unknown, key: string, callToJson: boolean): boolean {
-    this.bytes += 4;
+    this.bytes += typeof value === 'string' ? value.length + 4 : typeof value === 'number' ? 11 : 4;
+    if (this.bytes > MAX_BYTES) throw refuseSize(this.path);
     switch (typeof value) {
       case 'string':
-        this.bytes += value.length;
-        if (this.bytes > MAX_BYTES) throw refuseSize(this.path);
         if (!isWellFormed(value)) return false;
         this.writer.tag(3, WireType.LengthDelimited).string(value);
         return true;
@@ -59,7 +58,6 @@ class JsonWriter {
   }
 
   private object(value: object, key: string, callToJson: boolean): boolean {
-    if (this.bytes > MAX_BYTES) throw refuseSize(this.path);
     const kind = kindOf(value);
     switch (kind) {
       case 'boxed':

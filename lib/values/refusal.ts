@@ -5,7 +5,7 @@ import { type Kind, tagOf } from './kind.js';
 export const MAX_DEPTH = 1000;
 
 /** A value whose record would grow beyond this many bytes is refused while it grows. No message could carry it. */
-export const MAX_BYTES = 64 * 1024 * 1024;
+export const MAX_BYTES = 32 * 1024 * 1024;
 
 /** Why an object cannot be recorded, and what to do instead. */
 export function refuseKind(kind: Kind, value: object, path: string): InvalidArgumentError {

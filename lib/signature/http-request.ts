@@ -1,0 +1,100 @@
+import { unauthenticated } from './signature.error.js';
+
+/** Header fields: an object as Node has it, or pairs (`Headers`, a list that keeps duplicates). Names in any case. */
+export type HeaderFields =
+  Iterable<readonly [string, string]> | Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** An HTTP request of any framework, as it is sent or came in: by its URL, or by what a server sees of it. */
+export type HttpRequest = {
+  readonly method: string;
+  readonly headers: HeaderFields;
+  /** The raw bytes. */
+  readonly body: Uint8Array;
+} & (
+  | {
+      /** Absolute, http or https. */
+      readonly url: string;
+    }
+  | {
+      /** The path as it came in, with the query if there is one. */
+      readonly path: string;
+      /** The Host header when left out. */
+      readonly authority?: string;
+      /** Decides which port is the default one. When left out both 80 and 443 are. */
+      readonly scheme?: 'http' | 'https';
+    }
+);
+
+/** Where a request goes, as RFC 9421, section 2.2, names the parts. */
+export interface Target {
+  readonly path: string;
+  /** With its `?`; empty when there is none. */
+  readonly query: string;
+  readonly authority: string | undefined;
+  /** Undefined when the request does not tell. */
+  readonly scheme: string | undefined;
+}
+
+/** The values of each field by its name in lower case, in the order in which they came. */
+export type Fields = ReadonlyMap<string, readonly string[]>;
+
+export function fieldsOf(headers: HeaderFields): Fields {
+  const fields = new Map<string, string[]>();
+  for (const [name, value] of Symbol.iterator in headers ? headers : Object.entries(headers)) {
+    if (value === undefined) continue;
+    const key = name.toLowerCase();
+    const values = fields.get(key) ?? [];
+    values.push(...(typeof value === 'string' ? [value] : value));
+    fields.set(key, values);
+  }
+  return fields;
+}
+
+/**
+ * A field's combined value: each without the white space around it and with folded lines joined, separated by commas
+ * (RFC 9421, section 2.1). Undefined when the request has no such field.
+ */
+export function fieldValue(fields: Fields, name: string): string | undefined {
+  return fields
+    .get(name)
+    ?.map((value) => value.replace(/[ \t]*\r\n[ \t]+/g, ' ').replace(/^[ \t]+|[ \t]+$/g, ''))
+    .join(', ');
+}
+
+/** @param authority replaces the one that the request was sent to: what a proxy in between was called */
+export function targetOf(request: HttpRequest, fields: Fields, authority?: string): Target {
+  if ('url' in request) {
+    const url = parseUrl(request.url);
+    return {
+      path: url.pathname,
+      query: url.search,
+      authority: authority === undefined ? url.host : normalize(authority, url.protocol),
+      scheme: url.protocol.slice(0, -1),
+    };
+  }
+  const question = request.path.indexOf('?');
+  const host = authority ?? request.authority ?? fieldValue(fields, 'host');
+  return {
+    path: (question === -1 ? request.path : request.path.slice(0, question)) || '/',
+    query: question === -1 ? '' : request.path.slice(question),
+    authority:
+      host === undefined ? undefined : normalize(host, request.scheme === undefined ? undefined : `${request.scheme}:`),
+    scheme: request.scheme,
+  };
+}
+
+/** Lower case, without the scheme's default port (RFC 9421, section 2.2.3). A URL counts by its authority. */
+function normalize(authority: string, protocol: string | undefined): string {
+  if (authority.includes('://')) return parseUrl(authority).host;
+  const host = authority.trim().toLowerCase();
+  const port = protocol === 'http:' ? ':80' : protocol === 'https:' ? ':443' : /:(80|443)$/.exec(host)?.[0];
+  return port !== undefined && host.endsWith(port) ? host.slice(0, -port.length) : host;
+}
+
+function parseUrl(url: string): URL {
+  try {
+    return new URL(url);
+  } catch (error) {
+    throw unauthenticated(`the URL '${url}' is not absolute`, error);
+  }
+}
