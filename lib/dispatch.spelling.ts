@@ -3,15 +3,16 @@ import { ConfigurationError } from './errors/index.js';
 /**
  * Refuses properties that are no option: a misspelled one would be ignored in silence.
  *
- * @param prefix where the options are: `scheduler.`
+ * @param prefix what the option's name begins with: `scheduler.`
+ * @param where the beginning of the message
  * @throws ConfigurationError that names the property and the option that was probably meant
  */
-export function refuseUnknownNames(options: object, known: readonly string[], prefix: string): void {
+export function refuseUnknownNames(options: object, known: readonly string[], prefix: string, where = ''): void {
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue;
     const meant = nearest(name, known);
     throw new ConfigurationError(
-      `There is no option ${prefix}${name}` +
+      `${where}${where === '' ? 'There' : 'there'} is no option ${prefix}${name}` +
         (meant === undefined ? `. The options are: ${known.join(', ')}.` : `: did you mean ${prefix}${meant}?`),
     );
   }

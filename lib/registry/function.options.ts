@@ -49,7 +49,7 @@ export function functionName(
  */
 export function functionPolicy(options: DispatchFunctionOptions, place: string): FunctionPolicy {
   const where = `@DispatchFunction() of ${place}: `;
-  refuseUnknownNames(options, NAMES, `${place} @DispatchFunction.`);
+  refuseUnknownNames(options, NAMES, '', where);
   const { version = '', onIncompatible, startAfterCommit } = options;
   if (typeof version !== 'string')
     throw new ConfigurationError(`${where}version is ${describe(version)}: give a string.`);
@@ -71,7 +71,7 @@ export function functionPolicy(options: DispatchFunctionOptions, place: string):
 }
 
 function retryPolicy(retry: NonNullable<DispatchFunctionOptions['retry']>, where: string): RetryPolicy {
-  refuseUnknownNames(retry, RETRY_NAMES, `${where}retry.`);
+  refuseUnknownNames(retry, RETRY_NAMES, 'retry.', where);
   const { multiplier } = retry;
   if (multiplier !== undefined && !(Number.isFinite(multiplier) && multiplier >= 1)) {
     throw new ConfigurationError(`${where}retry.multiplier is ${describe(multiplier)}: give a number from 1 on.`);
