@@ -161,7 +161,7 @@ export class ScriptedScheduler {
       await new Promise((resolve) => setImmediate(resolve));
       quiet = seen === this.busy ? quiet + 1 : 0;
       seen = this.busy;
-      if (quiet > 60) {
+      if (quiet > (this.busy > 0 ? 400 : 30)) {
         quiet = 0;
         if (!this.clock.skip() && this.busy === 0) return this.onStuck(new Error('nothing can happen any more'));
       }
