@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { StoreCorruptError, StoreError, StoreWriteError } from '../../lib/scheduler/store.js';
 import { createStore, MemoryStore, SqliteStore } from '../../lib/scheduler/stores/index.js';
-import { loadDriver, SqliteError } from '../../lib/scheduler/stores/sqlite/driver.js';
+import { loadDriver } from '../../lib/scheduler/stores/sqlite/driver.choice.js';
+import { SqliteError } from '../../lib/scheduler/stores/sqlite/driver.js';
 import { storeError } from '../../lib/scheduler/stores/sqlite/errors.js';
 import { bytesInput, finished, idOf, purged, rootCall } from '../contract/calls.js';
 import { driversHere } from '../support/sqlite.js';
@@ -122,6 +123,18 @@ describe.each(driversHere)('a SQLite store on %s', (driver) => {
 
   it('refuses a path that is a directory', async () => {
     await expect(storeAt(directory).open()).rejects.toBeInstanceOf(StoreWriteError);
+  });
+
+  it.each(driversHere)('opens what %s has written', async (other) => {
+    const writer = new SqliteStore(path, { driver: other, lockTimeout: 0 });
+    await writer.open();
+    await writer.commit([rootCall(idOf(1)), rootCall(idOf(2)), finished(idOf(2))]);
+    await writer.close();
+    const store = storeAt(path);
+    await store.open();
+    expect(await store.recover()).toMatchObject({ calls: [{ header: { id: idOf(1) } }] });
+    expect((await store.list({}, { limit: 10 })).rows).toHaveLength(2);
+    await store.close();
   });
 
   describe('on a full disk', () => {

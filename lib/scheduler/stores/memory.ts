@@ -19,6 +19,7 @@ import type {
   Store,
   Timestamp,
 } from '../store.js';
+import { matches } from './call.filter.js';
 import { encodeAny, encodeResult } from './encoding.js';
 import {
   refuseAppendToTyped,
@@ -347,16 +348,4 @@ function inboxOf(row: CallRow): number {
 
 function finishedAt(row: CallRow): Timestamp {
   return row.finished?.finishedAt ?? Infinity;
-}
-
-function matches({ header, target, progress }: CallRow, filter: CallFilter): boolean {
-  return (
-    (filter.state === undefined || [filter.state].flat().includes(progress.state)) &&
-    (filter.function === undefined || target.function === filter.function) &&
-    (filter.rootId === undefined || header.rootId === filter.rootId) &&
-    (filter.parentId === undefined || header.parentId === filter.parentId) &&
-    (!filter.roots || header.parentId === '') &&
-    (filter.createdAfter === undefined || header.createdAt > filter.createdAfter) &&
-    (filter.createdBefore === undefined || header.createdAt < filter.createdBefore)
-  );
 }

@@ -1,5 +1,3 @@
-import { StoreError } from '../../store.js';
-
 /** What SQLite takes and gives. libsql gives blobs as ArrayBuffers or Buffers: read them with `blobOf`. */
 export type SqlValue = null | number | string | Uint8Array | ArrayBuffer;
 export type SqlRow = Readonly<Record<string, SqlValue>>;
@@ -60,25 +58,4 @@ export function blobOf(value: SqlValue | undefined): Uint8Array | undefined {
   return ArrayBuffer.isView(value)
     ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
     : new Uint8Array(value);
-}
-
-/**
- * The driver of this runtime: `node:sqlite` where it is there, else libsql.
- * @param choice only for tests: this driver and no other
- * @throws StoreError when there is none
- */
-export async function loadDriver(choice?: SqliteDriverName): Promise<SqliteDriver> {
-  const { nodeDriver } = await import('./driver.node.js');
-  const driver = (choice !== 'libsql' && nodeDriver()) || (choice !== 'node' && (await libsqlDriver()));
-  if (driver) return driver;
-  throw new StoreError(
-    `There is no SQLite here: Node ${process.versions.node} has no node:sqlite, and the package 'libsql' is not installed ` +
-      `or has no binary for ${process.platform}-${process.arch}. Run 'npm install libsql', or use Node 22.13 or later, ` +
-      `or set DISPATCH_STORE to another store.`,
-  );
-}
-
-async function libsqlDriver(): Promise<SqliteDriver | undefined> {
-  const { libsqlDriver: load } = await import('./driver.libsql.js');
-  return load();
 }

@@ -143,14 +143,14 @@ export class MutationWriter {
     const result = encodeResult(finished.result);
     const { state, status, finishedAt, inbox } = finished;
     if (this.statements.finish.run(stateCode(state), status, finishedAt, inbox, result, id) === 1) return;
-    const row = this.statements.getCall.get(id);
+    const row = this.statements.journalEnd.get(id);
     if (!row || row['finished_at'] !== null) throw this.refusedEnd(id, 'finish');
     this.statements.clearJournal.run(id);
     this.statements.finish.run(stateCode(state), status, finishedAt, inbox, result, id);
   }
 
   private refusedAppend(id: DispatchId, given: number, length: number): StoreError {
-    const row = this.statements.getCall.get(id);
+    const row = this.statements.journalEnd.get(id);
     if (!row || row['finished_at'] !== null) return this.refusedEnd(id, 'append');
     if (row['journal_kind'] === JournalKind.TYPED) return refusals.refuseAppendToTyped(this.store, id);
     return refusals.refusePosition(this.store, id, given, number(row['journal_bytes']) + length);
@@ -163,7 +163,7 @@ export class MutationWriter {
   }
 
   private exists(id: DispatchId): boolean {
-    return this.statements.getCall.get(id) !== undefined;
+    return this.statements.journalEnd.get(id) !== undefined;
   }
 }
 

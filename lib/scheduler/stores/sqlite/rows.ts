@@ -1,4 +1,4 @@
-import type { CallProgress, CallRow, CallState, FinishedCall } from '../../store.js';
+import type { CallRow, CallState, FinishedCall } from '../../store.js';
 import { isFinished } from '../../store.js';
 import type { SqlRow, SqlValue } from './driver.js';
 import { DamagedError } from './errors.js';
@@ -26,70 +26,62 @@ export function stateMask(states: CallState | readonly CallState[] | undefined):
   return [states].flat().reduce((mask, state) => mask | (1 << STATE_CODES[state]), 0);
 }
 
-/** Every column of a `CallRow`. */
-export const CALL_COLUMNS = `seq, id, root, parent, correlation_high, correlation_low, parent_incarnation, created_at, expires_at,
-  endpoint, function, version, state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results, wake_at,
-  cancel_by, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox`;
+/**
+ * A call as SQL gives it: its number, and all that `callRow` needs as one JSON text. Drivers make an object with a property
+ * for each column, which takes four times as long.
+ */
+export const CALL = `seq, json_array(id, root, parent, correlation_high, correlation_low, parent_incarnation, created_at,
+  expires_at, endpoint, function, version, state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results,
+  wake_at, cancel_by, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox) AS call`;
 
 export function callRow(row: SqlRow): CallRow {
-  const id = text(row['id']);
+  const values = JSON.parse(text(row['call'])) as SqlValue[];
+  const id = text(values[0]);
   return {
     header: {
       id,
-      parentId: row['parent'] === null ? '' : text(row['parent']),
-      rootId: row['root'] === null ? id : text(row['root']),
-      correlationId: correlationId(row),
-      parentIncarnation: number(row['parent_incarnation']),
-      createdAt: number(row['created_at']),
-      expiresAt: optional(row['expires_at']),
+      parentId: values[2] === null ? '' : text(values[2]),
+      rootId: values[1] === null ? id : text(values[1]),
+      correlationId: correlationId(number(values[3]), number(values[4])),
+      parentIncarnation: number(values[5]),
+      createdAt: number(values[6]),
+      expiresAt: optional(values[7]),
     },
-    target: { endpoint: text(row['endpoint']), function: text(row['function']), version: text(row['version']) },
-    progress: progress(row),
-    position: { bytes: number(row['journal_bytes']), digest: number(row['journal_digest']) },
-    foreignState: FOREIGN_STATES[number(row['journal_kind'])],
-    finished: finished(row),
+    target: { endpoint: text(values[8]), function: text(values[9]), version: text(values[10]) },
+    progress: {
+      state: stateOf(values[11]),
+      dueAt: number(values[12]),
+      attempt: number(values[13]),
+      crashes: number(values[14]),
+      incarnation: number(values[15]),
+      delivered: number(values[16]),
+      minResults: number(values[17]),
+      maxResults: number(values[18]),
+      wakeAt: optional(values[19]),
+      cancelBy: optional(values[20]),
+    },
+    position: { bytes: number(values[21]), digest: number(values[22]) },
+    foreignState: FOREIGN_STATES[number(values[23])],
+    finished: finished(stateOf(values[11]), values),
   };
 }
 
-export function correlationId(row: SqlRow): bigint {
-  const high = number(row['correlation_high']);
-  const low = number(row['correlation_low']);
-  return high === 0 ? BigInt(low) : (BigInt(high) << 32n) | BigInt(low);
+function finished(state: CallState, values: readonly SqlValue[]): Omit<FinishedCall, 'result'> | undefined {
+  if (!isEnd(state)) return undefined;
+  return { state, finishedAt: number(values[24]), status: number(values[25]), inbox: number(values[26]) };
 }
+
+/** A correlation id from its halves. */
+export const correlationId = (high: number, low: number): bigint =>
+  high === 0 ? BigInt(low) : (BigInt(high) << 32n) | BigInt(low);
 
 export const highHalf = (correlation: bigint): number => Number((correlation >> 32n) & 0xffff_ffffn);
 export const lowHalf = (correlation: bigint): number => Number(correlation & 0xffff_ffffn);
 
-function progress(row: SqlRow): CallProgress {
-  return {
-    state: state(row),
-    dueAt: number(row['due_at']),
-    attempt: number(row['attempt']),
-    crashes: number(row['crashes']),
-    incarnation: number(row['incarnation']),
-    delivered: number(row['delivered']),
-    minResults: number(row['min_results']),
-    maxResults: number(row['max_results']),
-    wakeAt: optional(row['wake_at']),
-    cancelBy: optional(row['cancel_by']),
-  };
-}
-
-function finished(row: SqlRow): Omit<FinishedCall, 'result'> | undefined {
-  const ended = state(row);
-  if (!isEnd(ended)) return undefined;
-  return {
-    state: ended,
-    status: number(row['status']),
-    finishedAt: number(row['finished_at']),
-    inbox: number(row['inbox']),
-  };
-}
-
-function state(row: SqlRow): CallState {
-  const found = STATES[number(row['state'])];
-  if (!found) throw new DamagedError('a call is in no state that is known');
-  return found;
+function stateOf(value: SqlValue | undefined): CallState {
+  const state = STATES[number(value)];
+  if (!state) throw new DamagedError('a call is in no state that is known');
+  return state;
 }
 
 const isEnd = (state: CallState): state is FinishedCall['state'] => isFinished(state);

@@ -77,11 +77,6 @@ export class RunningMarks {
     rmSync(this.path, { force: true });
   }
 
-  /** Gives the file back as it is. */
-  abandon(): void {
-    closeSync(this.fd);
-  }
-
   private mark(ids: readonly DispatchId[]): void {
     for (const id of ids) {
       const length = Buffer.byteLength(id);

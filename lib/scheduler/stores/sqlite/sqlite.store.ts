@@ -8,7 +8,8 @@ import type { CallResult } from '../../../gen/dispatch/sdk/v1/call_pb.js';
 import { StoreError } from '../../store.js';
 import type { CallFilter, CallPage, CallRow, DispatchId, Mutation, Recovery, Store, Timestamp } from '../../store.js';
 import { listCalls } from './call.list.js';
-import { blobOf, loadDriver } from './driver.js';
+import { loadDriver } from './driver.choice.js';
+import { blobOf } from './driver.js';
 import type { SqliteConnection, SqliteDriver, SqliteDriverName } from './driver.js';
 import { isSchemaMismatch, corruptError, storeError } from './errors.js';
 import { FileLock } from './file.lock.js';
@@ -80,27 +81,18 @@ export class SqliteStore implements Store {
     return this.use((session) => {
       this.session = undefined;
       this.recovered.clear();
-      try {
-        // A failing checkpoint loses nothing: the next open finds all in the WAL.
-        session.connection.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-      } finally {
-        session.connection.close();
-        session.marks.close();
-        session.lock.release();
-      }
+      endSession(session);
     });
   }
 
   recover(): Promise<Recovery> {
     return this.use(({ statements, inFlight }) => {
-      const unfinished = statements.unfinishedCalls.all().sort((a, b) => number(a['seq']) - number(b['seq']));
-      const undelivered = statements.undeliveredResults.all();
       return {
-        calls: unfinished.map(callRow),
-        undelivered: undelivered.map((row) => ({
+        calls: statements.unfinishedCalls.all().map(callRow),
+        undelivered: statements.undeliveredResults.all().map((row) => ({
           id: text(row['id']),
           parentId: text(row['parent']),
-          correlationId: correlationId(row),
+          correlationId: correlationId(number(row['correlation_high']), number(row['correlation_low'])),
           inbox: number(row['inbox']),
         })),
         inFlight: [...inFlight],
@@ -270,5 +262,19 @@ function realPath(path: string): string {
     return realpathSync(path);
   } catch {
     return join(realpathSync(dirname(path)), basename(path));
+  }
+}
+
+function endSession({ lock, marks, connection }: Session): void {
+  try {
+    marks.close();
+    // Where this fails, nothing is lost: the next open finds all of it in the WAL.
+    connection.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  } finally {
+    try {
+      connection.close();
+    } finally {
+      lock.release();
+    }
   }
 }

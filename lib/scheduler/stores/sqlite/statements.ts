@@ -1,5 +1,5 @@
 import type { SqliteConnection, SqliteStatement } from './driver.js';
-import { CALL_COLUMNS } from './rows.js';
+import { CALL } from './rows.js';
 
 export type Statements = Readonly<Record<keyof typeof SQL, SqliteStatement>>;
 
@@ -40,7 +40,8 @@ const SQL = {
   purgeCall: 'DELETE FROM calls WHERE id = ? AND finished_at IS NOT NULL',
 
   ends: 'SELECT coalesce(min(seq), 0) AS first, coalesce(max(seq), 0) AS last FROM calls',
-  getCall: `SELECT ${CALL_COLUMNS} FROM calls WHERE id = ?`,
+  getCall: `SELECT ${CALL} FROM calls WHERE id = ?`,
+  journalEnd: 'SELECT finished_at, journal_bytes, journal_kind FROM calls WHERE id = ?',
   inputOfCall: `
     SELECT CASE WHEN has_large_input THEN (SELECT input FROM large_inputs WHERE call = seq) ELSE input END AS input
     FROM calls WHERE id = ?`,
@@ -49,7 +50,7 @@ const SQL = {
     SELECT ids.key AS place, result FROM json_each(?) AS ids CROSS JOIN calls ON calls.id = ids.value
     WHERE finished_at IS NOT NULL`,
 
-  unfinishedCalls: `SELECT ${CALL_COLUMNS} FROM calls INDEXED BY unfinished WHERE finished_at IS NULL`,
+  unfinishedCalls: `SELECT ${CALL} FROM calls INDEXED BY unfinished WHERE finished_at IS NULL ORDER BY seq`,
   undeliveredResults: `
     SELECT child.id AS id, parent.id AS parent, child.correlation_high, child.correlation_low, child.inbox
     FROM calls AS parent INDEXED BY unfinished
@@ -61,18 +62,18 @@ const SQL = {
 
   /** A slice of the table: what no index helps with is looked for in slices, so that the event loop goes on between them. */
   listSlice: `
-    SELECT ${CALL_COLUMNS} FROM calls WHERE seq < ? AND seq >= ? AND ${CALLS_TO_LIST} ORDER BY seq DESC LIMIT ?`,
+    SELECT ${CALL} FROM calls WHERE seq < ? AND seq >= ? AND ${CALLS_TO_LIST} ORDER BY seq DESC LIMIT ?`,
   listUnfinished: `
-    SELECT ${CALL_COLUMNS} FROM calls WHERE seq IN (SELECT seq FROM calls INDEXED BY unfinished WHERE finished_at IS NULL)
+    SELECT ${CALL} FROM calls WHERE seq IN (SELECT seq FROM calls INDEXED BY unfinished WHERE finished_at IS NULL)
       AND seq < ? AND ${CALLS_TO_LIST} ORDER BY seq DESC LIMIT ?`,
   listTree: `
-    SELECT ${CALL_COLUMNS} FROM calls
+    SELECT ${CALL} FROM calls
     WHERE seq IN (
       SELECT seq FROM calls WHERE id = ? UNION ALL
       SELECT seq FROM calls INDEXED BY children WHERE root = ? AND root IS NOT NULL)
     AND coalesce(root, id) = ? AND seq < ? AND ${CALLS_TO_LIST} ORDER BY seq DESC LIMIT ?`,
   listChildren: `
-    SELECT ${CALL_COLUMNS} FROM calls INDEXED BY children
+    SELECT ${CALL} FROM calls INDEXED BY children
     WHERE root = (SELECT coalesce(parent.root, parent.id) FROM calls AS parent WHERE parent.id = ?) AND root IS NOT NULL
       AND parent = ? AND root = coalesce(?, root) AND seq < ? AND ${CALLS_TO_LIST} ORDER BY seq DESC LIMIT ?`,
 
