@@ -72,7 +72,8 @@ export function shellOf(type: string, message: string): Error {
 /** Gives an error what `partsOf` found on it where it was thrown. */
 export function complete(error: Error, parts: ErrorParts): Error {
   for (const [key, value] of Object.entries(parts.properties)) {
-    if (!OF_EVERY_ERROR.has(key)) setOwnEnumerable(error, key, value);
+    // Whatever formats a stack counts on a name that is text.
+    if (!OF_EVERY_ERROR.has(key) && (key !== 'name' || typeof value === 'string')) setOwnEnumerable(error, key, value);
   }
   if ('cause' in parts) hide(error, 'cause', parts.cause);
   if (parts.errors !== undefined) hide(error, 'errors', [...parts.errors]);

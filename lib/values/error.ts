@@ -28,7 +28,7 @@ const MAX_PROPERTIES = 256 * 1024;
  * `type`, `message` and `traceback` read in every language; `value` holds the rest and is for peers that negotiated it.
  */
 export function packError(thrown: unknown, info: ErrorInfo = {}): WireError {
-  const parts = isError(thrown) ? partsOf(thrown) : partsOfThrown(thrown);
+  const parts = isThrownError(thrown) ? partsOf(thrown) : partsOfThrown(thrown);
   const value = create(ErrorValueSchema, {
     cause: 'cause' in parts ? packed(parts.cause) : undefined,
     properties: packProperties(parts.properties),
@@ -73,6 +73,15 @@ export function unpackError(wire: WireError, info: Pick<ErrorInfo, 'function'> =
     ...(cause === undefined ? {} : { cause: cause.value }),
     ...(errors.length === 0 ? {} : { errors: errors.map((error) => error.value) }),
   });
+}
+
+/** A proxy may throw at the question alone. */
+function isThrownError(thrown: unknown): thrown is Error {
+  try {
+    return isError(thrown);
+  } catch {
+    return false;
+  }
 }
 
 function packProperties(properties: Readonly<Record<string, unknown>>): Any | undefined {

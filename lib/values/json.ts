@@ -1,7 +1,8 @@
-import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryReader, type BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { kindOf } from './kind.js';
 import { MAX_BYTES, MAX_DEPTH, refuseSize } from './refusal.js';
 import { isWellFormed } from './scalar.js';
+import { bytesOf } from './writer.js';
 
 /** JSON-like values as `google.protobuf.Value` (struct.proto), written and read without the messages in between. */
 
@@ -11,21 +12,18 @@ import { isWellFormed } from './scalar.js';
  * One pass writes and decides at the same time. Objects that are there twice are written twice, as JSON does.
  */
 export function writeJson(value: object, path: string): Uint8Array | undefined {
-  const writer = new JsonWriter(path);
-  return writer.value(value, '', true) ? writer.finish() : undefined;
+  return bytesOf((writer) => new JsonWriter(writer, path).value(value, '', true));
 }
 
 class JsonWriter {
-  private readonly writer = new BinaryWriter();
   private readonly ancestors: object[] = [];
   /** Estimated from below: what is shared may unfold into far more than is in memory. */
   private bytes = 0;
 
-  constructor(private readonly path: string) {}
-
-  finish(): Uint8Array {
-    return this.writer.finish();
-  }
+  constructor(
+    private readonly writer: BinaryWriter,
+    private readonly path: string,
+  ) {}
 
   /** @returns whether it was JSON; what is written is of no use otherwise */
   value(value: unknown, key: string, callToJson: boolean): boolean {

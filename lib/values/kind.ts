@@ -25,7 +25,7 @@ export function kindOf(value: object): Kind {
 }
 
 export function isError(value: unknown): value is Error {
-  return value instanceof Error || types.isNativeError(value);
+  return types.isNativeError(value) || value instanceof Error;
 }
 
 function plainKind(value: object): Kind {

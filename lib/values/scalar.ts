@@ -1,4 +1,5 @@
-import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { write } from './writer.js';
 
 /**
  * The wrapper types of google/protobuf/wrappers.proto and Timestamp, by hand: most calls and results are one of them.
@@ -25,13 +26,15 @@ export function writeBool(value: boolean): Uint8Array {
 
 export function writeInt64(value: number | bigint): Uint8Array {
   if (value === 0 || value === 0n) return NO_BYTES;
-  const writer = new BinaryWriter().tag(1, WireType.Varint);
   const small = typeof value === 'number' && value > 0 && value <= 0xffffffff;
-  return (small ? writer.uint32(value) : writer.int64(value)).finish();
+  return write((writer) => {
+    writer.tag(1, WireType.Varint);
+    return small ? writer.uint32(value) : writer.int64(value);
+  });
 }
 
 export function writeDouble(value: number): Uint8Array {
-  return Object.is(value, 0) ? NO_BYTES : new BinaryWriter().tag(1, WireType.Bit64).double(value).finish();
+  return Object.is(value, 0) ? NO_BYTES : write((writer) => writer.tag(1, WireType.Bit64).double(value));
 }
 
 export function writeString(text: string): Uint8Array {
@@ -45,11 +48,11 @@ export function writeBytes(bytes: Uint8Array): Uint8Array {
 /** @param time milliseconds since 1970, whole */
 export function writeTimestamp(time: number): Uint8Array {
   const seconds = Math.floor(time / 1000);
-  const writer = new BinaryWriter();
-  if (seconds !== 0) writer.tag(1, WireType.Varint).int64(seconds);
   const nanos = (time - seconds * 1000) * 1_000_000;
-  if (nanos !== 0) writer.tag(2, WireType.Varint).int32(nanos);
-  return writer.finish();
+  return write((writer) => {
+    if (seconds !== 0) writer.tag(1, WireType.Varint).int64(seconds);
+    if (nanos !== 0) writer.tag(2, WireType.Varint).int32(nanos);
+  });
 }
 
 /** Whether Timestamp can hold it: the years 1 to 9999. */
@@ -84,7 +87,7 @@ export function readTimestamp(bytes: Uint8Array): Date {
   return date;
 }
 
-function writeField1(length: number, write: (target: Uint8Array) => unknown): Uint8Array {
+function writeField1(length: number, fill: (target: Uint8Array) => unknown): Uint8Array {
   const prefix = length < 0x80 ? 2 : length < 0x4000 ? 3 : length < 0x200000 ? 4 : length < 0x10000000 ? 5 : 6;
   const bytes = new Uint8Array(prefix + length);
   bytes[0] = FIELD_1_BYTES;
@@ -93,7 +96,7 @@ function writeField1(length: number, write: (target: Uint8Array) => unknown): Ui
     bytes[at] = (rest & 0x7f) | (at < prefix - 1 ? 0x80 : 0);
     rest >>>= 7;
   }
-  write(bytes.subarray(prefix));
+  fill(bytes.subarray(prefix));
   return bytes;
 }
 

@@ -149,6 +149,17 @@ describe('an error on its way to the function that awaits', () => {
     expect(thrown(new Error('half \ud800')).message).toBe('half \ufffd');
   });
 
+  test('is an Error whatever stands in the way of reading it', () => {
+    const traps = { get: () => fail(), has: () => fail(), getPrototypeOf: () => fail(), ownKeys: () => fail() };
+    const fail = (): never => {
+      throw new Error('trap');
+    };
+    expect(thrown(new Proxy({}, traps)).message).toBe('something that is no error');
+    expect(thrown(new Proxy(new Error('behind'), traps))).toBeInstanceOf(Error);
+    const named = Object.assign(new Error('odd'), { name: { toString: null } });
+    expect(thrown(named)).toMatchObject({ message: 'odd', name: 'Error' });
+  });
+
   test('sets no prototype', () => {
     const properties = JSON.parse('{"__proto__": {"polluted": 1}, "stack": "forged", "message": "forged"}') as object;
     const error = new Error('real');
