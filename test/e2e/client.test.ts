@@ -13,6 +13,7 @@ import {
   sleep,
   TimeoutError,
   type DispatchModuleOptions,
+  type DispatchOptions,
   type EmbeddedSchedulerOptions,
 } from '../../lib/index.js';
 
@@ -228,8 +229,9 @@ describe('the client', () => {
     [{ idempotencykey: 'x' }, 'did you mean idempotencyKey?'],
   ])('refuses the options %j', async (options, message) => {
     const { client } = await start({ scheduler: idle });
-    expect(() => client.with(options)).toThrow(message);
-    expect(() => client.with(options)).toThrow(InvalidArgumentError);
+    const refused = () => client.with(options as DispatchOptions);
+    expect(refused).toThrow(message);
+    expect(refused).toThrow(InvalidArgumentError);
   });
 
   it('refuses what is no durable function', async () => {
@@ -289,7 +291,7 @@ describe.each(['live', 'always'] as const)('the client in a durable function (re
 
   it('dispatches once, however often the function is replayed', async () => {
     const { client, parent, work } = await start({ replay });
-    const ids = (await client.call(parent.dispatches)) as string[];
+    const ids = await client.call(parent.dispatches);
     await Promise.all(ids.map((id) => client.wait(id)));
     expect(work.log.sort()).toEqual(['echo "first"', 'echo "second"', 'echo "third"']);
     const { calls } = await client.list({ roots: true, function: 'Work.echo' });

@@ -26,10 +26,10 @@ describe('the mode', () => {
     });
   });
 
-  it.each([{ NODE_ENV: 'test' }, { JEST_WORKER_ID: '1' }, { VITEST_WORKER_ID: '1' }])(
+  it.each<Record<string, string>>([{ NODE_ENV: 'test' }, { JEST_WORKER_ID: '1' }, { VITEST_WORKER_ID: '1' }])(
     'keeps calls in memory in tests (%j)',
     (environment) => {
-      expect(settings({}, environment as Record<string, string>).mode).toMatchObject({ store: { value: 'memory:' } });
+      expect(settings({}, environment).mode).toMatchObject({ store: { value: 'memory:' } });
     },
   );
 
