@@ -1,0 +1,116 @@
+import { afterEach, expect, test } from '@jest/globals';
+import Database from 'libsql';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { seeded } from '../support/scripted-scheduler.js';
+import { TypeScriptProcess } from '../support/typescript-process.js';
+
+const KILLS = 20;
+/** A root has 4 branches of 5 leaves: 10 roots are 250 calls. */
+const ROOTS_AT_ONCE = 10;
+
+const folder = mkdtempSync(join(tmpdir(), 'dispatch-crash-'));
+const store = join(folder, 'calls.db');
+const effects = join(folder, 'effects');
+let running: TypeScriptProcess | undefined;
+afterEach(async () => {
+  await running?.kill();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const readEffects = (): string[] => readFileSync(effects, 'utf8').split('\n').filter(Boolean);
+
+/** Looks into the store while no process has it. */
+function inspect<T>(look: (db: Database.Database) => T): T {
+  const db = new Database(store);
+  try {
+    return look(db);
+  } finally {
+    db.close();
+  }
+}
+
+test('200 calls on three levels survive 20 kills: nothing lost, nothing recorded twice, no finished effect repeated', async () => {
+  const random = seeded(20_251);
+  const acknowledged = new Map<number, string>();
+  const noteAcks = (lines: readonly string[]): void => {
+    for (const line of lines) {
+      const [word, n, id] = line.split(' ');
+      if (word === 'ack' && id !== undefined) acknowledged.set(Number(n), id);
+    }
+  };
+  writeFileSync(effects, '');
+  let next = 0;
+  let inFlightMost = 0;
+  const finishedLeaves: { ids: Set<string>; effectsBefore: number }[] = [];
+
+  for (let kill = 0; kill < KILLS; kill++) {
+    running = new TypeScriptProcess(new URL('tree.app.ts', import.meta.url), [store, effects, String(next), String(ROOTS_AT_ONCE)]);
+    await running.until('ready');
+    await delay(random() * 500);
+    noteAcks(await running.kill());
+    while (acknowledged.has(next)) next++;
+
+    inspect((db) => {
+      if (kill === 0) recordEachFinish(db);
+      const open = db.prepare('SELECT count(*) AS n FROM calls WHERE finished_at IS NULL').get() as { n: number };
+      inFlightMost = Math.max(inFlightMost, open.n);
+      const leaves = db.prepare("SELECT id FROM calls WHERE function = 'leaf' AND finished_at IS NOT NULL").all() as { id: string }[];
+      finishedLeaves.push({ ids: new Set(leaves.map(({ id }) => id)), effectsBefore: readEffects().length });
+    });
+  }
+
+  running = new TypeScriptProcess(new URL('tree.app.ts', import.meta.url), [store, effects, '0', '0']);
+  await running.until('dispatched');
+  const results = new Map<number, string>();
+  for (const [n, id] of acknowledged) running.write(`${n} ${id}`);
+  running.write('end');
+  for (const line of await running.rest()) {
+    const [word, n, value] = line.split(' ');
+    if (word === 'result') results.set(Number(n), value ?? '');
+  }
+
+  // Every acknowledged root has its result, and the right one.
+  expect(results.size).toBe(acknowledged.size);
+  expect(acknowledged.size).toBeGreaterThanOrEqual(ROOTS_AT_ONCE);
+  for (const [n, value] of results) expect(value).toBe(`${n}:${[0, 1, 2, 3].map((i) => i * 500 + 10).join(',')}`);
+  expect(inFlightMost).toBeGreaterThanOrEqual(200);
+
+  inspect((db) => {
+    const recorded = db.prepare('SELECT id, count(*) AS times FROM finishes GROUP BY id HAVING count(*) > 1').all();
+    expect(recorded).toEqual([]);
+    const open = db.prepare('SELECT count(*) AS n FROM calls WHERE finished_at IS NULL').get();
+    expect(open).toEqual({ n: 0 });
+    const failed = db.prepare('SELECT count(*) AS n FROM calls WHERE status <> 1').get();
+    expect(failed).toEqual({ n: 0 });
+  });
+
+  // A leaf whose result was in the store when the process was killed did not run again.
+  const all = readEffects();
+  for (const { ids, effectsBefore } of finishedLeaves) {
+    expect(all.slice(effectsBefore).filter((id) => ids.has(id))).toEqual([]);
+  }
+  const ran = new Set(all);
+  inspect((db) => {
+    const leaves = db.prepare("SELECT id FROM calls WHERE function = 'leaf'").all() as { id: string }[];
+    expect(leaves.filter(({ id }) => !ran.has(id))).toEqual([]);
+    expect(leaves).toHaveLength(acknowledgedOrRecorded(db) * 20);
+  });
+}, 180_000);
+
+/** Notes, in the transaction itself, each time that a call's result is recorded. */
+function recordEachFinish(db: Database.Database): void {
+  db.exec(`
+    CREATE TABLE finishes (id TEXT NOT NULL);
+    INSERT INTO finishes SELECT id FROM calls WHERE finished_at IS NOT NULL;
+    CREATE TRIGGER finish_recorded AFTER UPDATE OF finished_at ON calls WHEN NEW.finished_at IS NOT NULL
+      BEGIN INSERT INTO finishes VALUES (NEW.id); END;
+  `);
+}
+
+function acknowledgedOrRecorded(db: Database.Database): number {
+  const { n } = db.prepare("SELECT count(*) AS n FROM calls WHERE function = 'root'").get() as { n: number };
+  return n;
+}

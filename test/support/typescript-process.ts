@@ -1,0 +1,64 @@
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+/** A process of its own that runs a TypeScript file: what it prints is read line by line. */
+export class TypeScriptProcess {
+  readonly pid: number;
+  readonly ended: Promise<number | null>;
+  private readonly child: ChildProcessWithoutNullStreams;
+  private readonly lines: AsyncIterator<string>;
+
+  /** @param script a URL, from `new URL('x.ts', import.meta.url)` */
+  constructor(script: URL, args: readonly string[] = [], env: Record<string, string> = {}) {
+    const loader = new URL('ts-loader.mjs', import.meta.url).href;
+    // What Jest sets for its workers is not for the processes that it tests.
+    const { JEST_WORKER_ID: _worker, NODE_ENV: _env, ...inherited } = process.env;
+    this.child = spawn(process.execPath, ['--no-warnings', '--import', loader, script.pathname, ...args], {
+      env: { ...inherited, ...env },
+    });
+    this.child.stderr.pipe(process.stderr);
+    this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+    if (this.child.pid === undefined) throw new Error(`the process of ${script.pathname} did not start`);
+    this.pid = this.child.pid;
+    this.ended = new Promise((resolve) => this.child.once('exit', resolve));
+  }
+
+  /** The next line that it prints, undefined when it has ended. */
+  async line(): Promise<string | undefined> {
+    const next = await this.lines.next();
+    return next.done === true ? undefined : next.value;
+  }
+
+  /** Reads on to the first line that begins so. */
+  async until(prefix: string): Promise<string> {
+    const seen: string[] = [];
+    for (let line = await this.line(); line !== undefined; line = await this.line()) {
+      if (line.startsWith(prefix)) return line;
+      seen.push(line);
+    }
+    throw new Error(`the process ended before it printed ${prefix}; it printed: ${seen.join('\n')}`);
+  }
+
+  /** Kills it as the kernel would; returns what it had printed until then. */
+  async kill(): Promise<string[]> {
+    this.child.kill('SIGKILL');
+    return this.rest();
+  }
+
+  /** Asks it to end (SIGTERM). */
+  async terminate(): Promise<string[]> {
+    this.child.kill('SIGTERM');
+    return this.rest();
+  }
+
+  write(line: string): void {
+    this.child.stdin.write(`${line}\n`);
+  }
+
+  async rest(): Promise<string[]> {
+    const lines: string[] = [];
+    for (let line = await this.line(); line !== undefined; line = await this.line()) lines.push(line);
+    await this.ended;
+    return lines;
+  }
+}
