@@ -9,12 +9,12 @@ export function divergence(found: {
   round: number;
   missing: readonly RecordedOperation[];
   unmatched: readonly Operation[];
+  /** What the function waits for. */
+  awaited: readonly Operation[];
   ended: boolean;
 }): string {
   const recorded = list(found.missing.map((one) => `${describeRecorded(one)} (operation ${one.sequence})`));
-  const made = found.unmatched.length > 0 ? list(found.unmatched.map(describeMade)) : undefined;
-  const instead =
-    made !== undefined ? `it now makes ${made}` : found.ended ? 'it now ends' : 'it now waits for other calls';
+  const instead = describeInstead(found);
   const sameFunction = found.unmatched.some((one) =>
     found.missing.some((other) => describeRecorded(other) === describeMade(one)),
   );
@@ -27,6 +27,16 @@ export function divergence(found: {
     `changing data in a step(); give changed code another \`version\` so that old calls wait for theirs; or end the old ` +
     `form with a tailCall() into the new one.`
   );
+}
+
+function describeInstead(found: {
+  unmatched: readonly Operation[];
+  awaited: readonly Operation[];
+  ended: boolean;
+}): string {
+  if (found.unmatched.length > 0) return `it now makes ${list(found.unmatched.map(describeMade))}`;
+  if (found.ended) return 'it now ends';
+  return `it now waits for ${list(found.awaited.map(describeMade))}`;
 }
 
 const SHOWN = 5;

@@ -584,7 +584,16 @@ export class Execution implements DurableRun, RunScope, Settling {
   private diverge(plan: ReplayPlan): void {
     const { id, round, unmatched } = this;
     const ended = this.outcome !== undefined;
-    const message = divergence({ name: this.fn.name, id, round, missing: plan.missing(round), unmatched, ended });
+    const awaited = this.pending.all().filter((operation) => operation.awaited);
+    const message = divergence({
+      name: this.fn.name,
+      id,
+      round,
+      missing: plan.missing(round),
+      unmatched,
+      awaited,
+      ended,
+    });
     this.reply(refuse(new IncompatibleStateError(message), Status.INCOMPATIBLE_STATE));
     this.abandon();
   }

@@ -80,7 +80,7 @@ export function call<R = unknown>(remote: RemoteCall | { result(): Promise<R> })
   try {
     return run.call(specOf(remote)) as Promise<R>;
   } catch (error) {
-    return Promise.reject(error as Error);
+    return Promise.reject(error);
   }
 }
 
@@ -106,7 +106,7 @@ export function sleep(duration: number | string): Promise<void> {
   try {
     time = durationOf(duration, 'sleep()');
   } catch (error) {
-    return Promise.reject(error as Error);
+    return Promise.reject(error);
   }
   const run = currentRun();
   return run instanceof Execution ? run.sleep(time) : plainTimer(time);
@@ -178,7 +178,7 @@ export function tailCall<F extends DurableMethod>(fn: F, ...args: Parameters<F>)
     try {
       return run.tailCall({ function: one.name, input: packArguments(args), expiration: one.expiration });
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
   return one.invoke(args) as Promise<never>;

@@ -64,7 +64,7 @@ function durable(
       try {
         bound?.onOutside?.();
       } catch (error) {
-        return Promise.reject(error as Error);
+        return Promise.reject(error);
       }
       return plain.apply(this, args);
     }
@@ -79,7 +79,7 @@ function durable(
     try {
       return run.call({ function: bound.name, input: packArguments(args), expiration: bound.expiration });
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
   Object.defineProperty(method, 'name', { value: String(key), configurable: true });

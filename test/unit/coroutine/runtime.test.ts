@@ -1,0 +1,505 @@
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import {
+  call,
+  currentCall,
+  gather,
+  race,
+  sleep,
+  step,
+  tailCall,
+  type CurrentCall,
+} from '../../../lib/coroutine/index.js';
+import { DispatchFunction } from '../../../lib/decorators/index.js';
+import {
+  InvalidArgumentError,
+  InvalidResponseError,
+  PermanentError,
+  registerErrorType,
+  Status,
+  TemporaryError,
+} from '../../../lib/errors/index.js';
+import { provide, World, type WorldOptions } from '../../support/durable-world.js';
+
+const open: World[] = [];
+afterEach(() => open.splice(0).forEach((world) => world.close()));
+
+function world(providers: object[], options: WorldOptions = {}): World {
+  const made = new World(provide(...providers), options);
+  open.push(made);
+  return made;
+}
+
+const always: WorldOptions = { runtime: { replay: 'always' } };
+
+class InsufficientFunds extends Error {
+  override readonly name = 'InsufficientFunds';
+  constructor(
+    message: string,
+    readonly missing = 0,
+  ) {
+    super(message, { cause: new TypeError('the account is empty') });
+  }
+}
+registerErrorType(InsufficientFunds, Status.PERMANENT_ERROR);
+
+class Bank {
+  charges = 0;
+  @DispatchFunction()
+  async charge(amount: number): Promise<string> {
+    this.charges++;
+    if (amount > 100) throw new InsufficientFunds(`no ${amount} there`, amount - 100);
+    return `charged ${amount}`;
+  }
+  @DispatchFunction()
+  async refund(amount: number): Promise<string> {
+    return `refunded ${amount}`;
+  }
+  @DispatchFunction()
+  async echo(value: unknown): Promise<unknown> {
+    return value;
+  }
+}
+
+describe('an error that crosses a call', () => {
+  class Shop {
+    constructor(private readonly bank: Bank) {}
+    @DispatchFunction()
+    async buy(): Promise<unknown[]> {
+      try {
+        await this.bank.charge(150);
+        return [];
+      } catch (error) {
+        const seen = error as InsufficientFunds;
+        const { cause, stack = '' } = seen;
+        return [
+          seen instanceof InsufficientFunds,
+          seen.message,
+          seen.missing,
+          cause instanceof TypeError,
+          /Bank\.charge/.test(stack),
+          stack.includes('runtime.test'),
+        ];
+      }
+    }
+    @DispatchFunction()
+    async passOn(): Promise<void> {
+      await this.bank.charge(150);
+    }
+    @DispatchFunction()
+    async throwOwn(): Promise<void> {
+      if (currentCall().attempt < 3) throw new TemporaryError(`attempt ${currentCall().attempt}`);
+    }
+  }
+
+  test.each([{}, always, { extended: false }])(
+    'keeps class, message, cause, own properties and remote stack (%j)',
+    async (options) => {
+      const bank = new Bank();
+      const seen = await world([bank, new Shop(bank)], options).execute('Shop.buy');
+      expect(seen).toEqual([true, 'no 150 there', 50, true, true, true]);
+    },
+  );
+
+  test('is final for the function that it ends: a replay would only repeat it', async () => {
+    const bank = new Bank();
+    const { scheduler } = world([bank, new Shop(bank)], always);
+    const { status } = await scheduler.finish('Shop.passOn');
+    expect(status).toBe(Status.PERMANENT_ERROR);
+    expect(bank.charges).toBe(1);
+  });
+
+  test('is tried again when it is the function’s own and passing', async () => {
+    const bank = new Bank();
+    const { scheduler } = world([bank, new Shop(bank)]);
+    expect((await scheduler.finish('Shop.throwOwn')).status).toBe(Status.OK);
+    expect(scheduler.statuses).toEqual([Status.TEMPORARY_ERROR, Status.TEMPORARY_ERROR, Status.OK]);
+  });
+});
+
+describe('a replay of code that changed', () => {
+  let changed = false;
+  class Orders {
+    now = 1;
+    constructor(private readonly bank: Bank) {}
+
+    @DispatchFunction()
+    async removed(): Promise<unknown> {
+      if (!changed) await this.bank.charge(1);
+      changed = true;
+      await this.bank.refund(1);
+      return 'done';
+    }
+    @DispatchFunction()
+    async renamed(): Promise<unknown> {
+      const made = changed ? this.bank.refund(1) : this.bank.charge(1);
+      changed = true;
+      return made;
+    }
+    @DispatchFunction()
+    async endsEarly(): Promise<unknown> {
+      if (changed) return 'early';
+      changed = true;
+      return this.bank.charge(1);
+    }
+    @DispatchFunction()
+    async clockInInput(): Promise<unknown> {
+      const first = await this.bank.charge(this.now++);
+      const second = await this.bank.echo(first);
+      return second;
+    }
+    @DispatchFunction()
+    async clockInManyInputs(): Promise<unknown> {
+      return gather([this.bank.charge(this.now++), this.bank.charge(this.now++)]);
+    }
+    @DispatchFunction()
+    async reordered(): Promise<unknown> {
+      const calls = changed
+        ? [this.bank.refund(1), this.bank.charge(1)].reverse()
+        : [this.bank.charge(1), this.bank.refund(1)];
+      changed = true;
+      return Promise.all(calls);
+    }
+  }
+  function orders(): World {
+    changed = false;
+    const bank = new Bank();
+    return world([bank, new Orders(bank)], always);
+  }
+
+  test.each([
+    ['removed', /had made a call of Bank\.charge \(operation 1\), where it now waits for a call of Bank\.refund/],
+    ['renamed', /had made a call of Bank\.charge \(operation 1\), where it now makes a call of Bank\.refund/],
+    ['endsEarly', /had made a call of Bank\.charge \(operation 1\), where it now ends/],
+    ['clockInManyInputs', /The functions are the same, their inputs are not/],
+  ])('%s: fails with an error that says what differs and the ways out', async (name, message) => {
+    const { status, result } = await orders().scheduler.finish(`Orders.${name}`);
+    expect(status).toBe(Status.INCOMPATIBLE_STATE);
+    expect(result.error?.type).toBe('IncompatibleStateError');
+    expect(result.error?.message).toMatch(message);
+    expect(result.error?.message).toMatch(/step\(\).*version.*tailCall/);
+  });
+
+  test('takes another order of the same calls', async () => {
+    await expect(orders().execute('Orders.reordered')).resolves.toEqual(['charged 1', 'refunded 1']);
+  });
+
+  test('takes another input alone, with the recorded result and one warning', async () => {
+    const made = orders();
+    await expect(made.execute('Orders.clockInInput')).resolves.toBe('charged 1');
+    expect(made.warnings().filter((line) => line.includes('another input'))).not.toHaveLength(0);
+  });
+});
+
+describe('currentCall()', () => {
+  let seen: CurrentCall[] = [];
+  class Curious {
+    @DispatchFunction()
+    async outer(): Promise<void> {
+      seen.push(currentCall());
+      await this.inner();
+      seen.push(currentCall());
+    }
+    @DispatchFunction()
+    async inner(): Promise<void> {
+      seen.push(await step(() => currentCall()));
+    }
+    @DispatchFunction()
+    async notInAStep(): Promise<string> {
+      return step(() => currentCall().function);
+    }
+  }
+
+  test('knows ids, attempt, times and signal, the same before and after a pause', async () => {
+    seen = [];
+    await world([new Curious()]).scheduler.finish('Curious.outer');
+    const [before, after] = [seen[0], seen.at(-1)];
+    expect(before).toBe(after);
+    expect(before).toMatchObject({
+      id: 'root-1',
+      rootId: 'root-1',
+      parentId: undefined,
+      function: 'Curious.outer',
+      attempt: 1,
+    });
+    expect(before?.creationTime).toBeInstanceOf(Date);
+    expect(before?.signal.aborted).toBe(false);
+  });
+
+  test('works in a step', async () => {
+    await expect(world([new Curious()]).execute('Curious.notInAStep')).resolves.toBe('Curious.notInAStep');
+  });
+
+  test('throws outside of durable functions', () => {
+    expect(() => currentCall()).toThrow(InvalidArgumentError);
+  });
+});
+
+describe('values that cannot be recorded', () => {
+  class Odd {
+    constructor(private readonly bank: Bank) {}
+    @DispatchFunction()
+    async badArgument(): Promise<unknown> {
+      return this.bank.echo({ items: [1, { callback: () => 1 }] });
+    }
+    @DispatchFunction()
+    async badResult(): Promise<unknown> {
+      return { handler: () => 1 };
+    }
+    @DispatchFunction()
+    async badStep(): Promise<unknown> {
+      return step(() => ({ socket: Symbol('s') }));
+    }
+  }
+  const odd = (): World => {
+    const bank = new Bank();
+    return world([bank, new Odd(bank)]);
+  };
+
+  test('an argument: the call rejects with the path', async () => {
+    const { status, result } = await odd().scheduler.finish('Odd.badArgument');
+    expect(status).toBe(Status.INVALID_ARGUMENT);
+    expect(result.error?.message).toContain('items[1].callback');
+  });
+  test('a result: the call fails with INVALID_RESPONSE and says what', async () => {
+    const { status, result } = await odd().scheduler.finish('Odd.badResult');
+    expect(status).toBe(Status.INVALID_RESPONSE);
+    expect(result.error?.type).toBe(InvalidResponseError.name);
+    expect(result.error?.message).toMatch(/Odd\.badResult returned what cannot be recorded: .*handler/);
+  });
+  test('a step’s result', async () => {
+    const { result } = await odd().scheduler.finish('Odd.badStep');
+    expect(result.error?.message).toContain('socket');
+  });
+});
+
+describe('steps', () => {
+  class Stepper {
+    ran = 0;
+    keys: string[] = [];
+    constructor(private readonly bank: Bank) {}
+    @DispatchFunction()
+    async once(): Promise<number> {
+      await step(({ key }) => {
+        this.ran++;
+        this.keys.push(key);
+      });
+      await this.bank.charge(1);
+      await this.bank.charge(2);
+      return this.ran;
+    }
+    @DispatchFunction()
+    async passing(): Promise<string> {
+      return step(({ key }) => {
+        this.keys.push(key);
+        if (++this.ran < 3) throw new TemporaryError('again');
+        return 'passed';
+      });
+    }
+    @DispatchFunction({ retry: { maxAttempts: 2 } })
+    async limited(): Promise<string> {
+      return step(() => {
+        this.ran++;
+        throw new TemporaryError('never');
+      });
+    }
+    @DispatchFunction()
+    async local(): Promise<string> {
+      return step(() => this.bank.charge(7));
+    }
+  }
+  const stepper = (options?: WorldOptions): { stepper: Stepper; bank: Bank; world: World } => {
+    const bank = new Bank();
+    const made = new Stepper(bank);
+    return { stepper: made, bank, world: world([bank, made], options) };
+  };
+
+  test.each([{}, always, { extended: false, ...always }])(
+    'run once, however often the function is replayed (%j)',
+    async (options) => {
+      const made = stepper(options);
+      await expect(made.world.execute('Stepper.once')).resolves.toBe(1);
+    },
+  );
+  test('are tried again with the same key while their failure passes', async () => {
+    const made = stepper();
+    await expect(made.world.execute('Stepper.passing')).resolves.toBe('passed');
+    expect(made.stepper.keys).toHaveLength(3);
+    expect(new Set(made.stepper.keys).size).toBe(1);
+  });
+  test('fail for good after the attempts of the function’s policy', async () => {
+    const made = stepper();
+    await expect(made.world.execute('Stepper.limited')).rejects.toThrow('never');
+    expect(made.stepper.ran).toBe(2);
+  });
+  test('run decorated methods in place: a step is local code', async () => {
+    const made = stepper();
+    await expect(made.world.execute('Stepper.local')).resolves.toBe('charged 7');
+    expect(made.world.scheduler.finished.size).toBe(1);
+  });
+});
+
+describe('code outside of durable functions', () => {
+  test('runs methods and combinators in place', async () => {
+    const bank = new Bank();
+    provide(bank);
+    await expect(gather([bank.charge(1), bank.charge(2)])).resolves.toEqual(['charged 1', 'charged 2']);
+    await expect(race([bank.charge(3)])).resolves.toBe('charged 3');
+    await expect(step(({ key }) => typeof key)).resolves.toBe('string');
+    await expect(sleep(1)).resolves.toBeUndefined();
+    await expect(tailCall(bank.charge, 4)).resolves.toBe('charged 4');
+    await expect(call({ function: 'x' })).rejects.toThrow(/durable function only/);
+  });
+  test.each(['soon', -1, Number.NaN, Infinity])('sleep(%p) is refused', async (duration) => {
+    await expect(sleep(duration)).rejects.toThrow(InvalidArgumentError);
+  });
+
+  test('that a function left behind is warned of, and runs in place', async () => {
+    const bank = new Bank();
+    let later: Promise<string> | undefined;
+    class Starter {
+      @DispatchFunction()
+      async run(): Promise<string> {
+        later = new Promise((resolve) => setTimeout(() => resolve(bank.charge(5)), 20));
+        return 'done';
+      }
+    }
+    const made = world([bank, new Starter()]);
+    await expect(made.execute('Starter.run')).resolves.toBe('done');
+    await expect(later).resolves.toBe('charged 5');
+    expect(made.warnings()).toEqual([expect.stringMatching(/Starter\.run has ended, but code that it started/)]);
+  });
+});
+
+describe('inheritance', () => {
+  class Base {
+    @DispatchFunction()
+    async greet(name: string): Promise<string> {
+      return `hello ${name}`;
+    }
+  }
+  class Loud extends Base {
+    @DispatchFunction()
+    override async greet(name: string): Promise<string> {
+      return `${(await super.greet(name)).toUpperCase()}!`;
+    }
+  }
+
+  test('super.method() is a part of the overriding method, not a call', async () => {
+    const { scheduler } = world([new Loud()]);
+    await expect(scheduler.execute('Loud.greet', 'ann')).resolves.toBe('HELLO ANN!');
+    expect(scheduler.polls).toBe(0);
+  });
+
+  test('a method of an object that nobody registered is refused in a durable function', async () => {
+    const stray = new Base();
+    class Caller {
+      @DispatchFunction()
+      async run(): Promise<string> {
+        return stray.greet('bob');
+      }
+    }
+    const { scheduler } = world([new Caller()]);
+    await expect(scheduler.execute('Caller.run')).rejects.toThrow(/no module provides/);
+  });
+});
+
+describe('a function of a thousand steps', () => {
+  class Long {
+    begun = 0;
+    constructor(private readonly bank: Bank) {}
+    @DispatchFunction()
+    async run(steps: number): Promise<number> {
+      this.begun++;
+      for (let n = 0; n < steps; n++) await this.bank.echo(n);
+      return steps;
+    }
+  }
+
+  test('is not run again for any of them while its instance lives, and writes each once', async () => {
+    const bank = new Bank();
+    const long = new Long(bank);
+    const { scheduler } = world([bank, long]);
+    await scheduler.execute('Long.run', 1000);
+    expect(long.begun).toBe(1);
+    expect(scheduler.polls).toBe(1000);
+  });
+
+  test('goes on by one replay where its instance is lost', async () => {
+    const bank = new Bank();
+    const long = new Long(bank);
+    const { scheduler } = world([bank, long], { faults: { lose: 0.003 }, seed: 5 });
+    await expect(scheduler.execute('Long.run', 1000)).resolves.toBe(1000);
+    expect(long.begun).toBeGreaterThan(1);
+    expect(long.begun).toBeLessThan(20);
+  });
+});
+
+describe('a journal that grows', () => {
+  class Hoarder {
+    constructor(private readonly bank: Bank) {}
+    @DispatchFunction()
+    async run(chunks: number): Promise<string> {
+      for (let n = 0; n < chunks; n++) await this.bank.echo('x'.repeat(1024 * 1024) + n);
+      return 'done';
+    }
+  }
+  const hoard = (): World => {
+    const bank = new Bank();
+    return world([bank, new Hoarder(bank)]);
+  };
+
+  test('over 4 MB warns once, and names tailCall', async () => {
+    const made = hoard();
+    await made.execute('Hoarder.run', 6);
+    expect(made.warnings()).toEqual([expect.stringMatching(/has recorded .* bytes.*tailCall\(\)/)]);
+  });
+  test('over 12 MB fails the call, and names tailCall', async () => {
+    await expect(hoard().execute('Hoarder.run', 14)).rejects.toThrow(PermanentError);
+    await expect(hoard().execute('Hoarder.run', 14)).rejects.toThrow(/tailCall\(\)/);
+  });
+});
+
+describe('forgotten awaits', () => {
+  class Forgetful {
+    constructor(private readonly bank: Bank) {}
+    @DispatchFunction()
+    async run(): Promise<string> {
+      void this.bank.charge(1);
+      return 'done';
+    }
+  }
+  test('are made all the same, and warned of once, by name', async () => {
+    const bank = new Bank();
+    const made = world([bank, new Forgetful(bank)]);
+    await expect(made.execute('Forgetful.run')).resolves.toBe('done');
+    expect(bank.charges).toBe(1);
+    expect(made.warnings()).toEqual([
+      expect.stringMatching(/Forgetful\.run ended without awaiting its calls of Bank\.charge/),
+    ]);
+  });
+});
+
+test('the losers of a race are not waited for', async () => {
+  const started = jest.fn();
+  class Racer {
+    @DispatchFunction()
+    async slow(): Promise<string> {
+      started();
+      await sleep('30d');
+      return 'slow';
+    }
+    @DispatchFunction()
+    async fast(): Promise<string> {
+      return 'fast';
+    }
+    @DispatchFunction()
+    async run(): Promise<string> {
+      return race([this.slow(), this.fast()]);
+    }
+  }
+  const made = world([new Racer()]);
+  const begun = made.clock.now();
+  await expect(made.execute('Racer.run')).resolves.toBe('fast');
+  expect(made.clock.now() - begun).toBeLessThan(1000);
+  expect(made.warnings()).toEqual([]);
+});
