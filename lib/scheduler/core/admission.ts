@@ -29,7 +29,8 @@ export class Admission {
   constructor(private readonly core: Core) {}
 
   get isIdle(): boolean {
-    return this.running.size === 0 && this.ready.size === 0 && this.suspects.size === 0 && !this.pumpRequested;
+    const noneIsReady = this.ready.size === 0 && this.suspects.size === 0;
+    return this.running.size === 0 && (noneIsReady || this.core.outage.isPaused) && !this.pumpRequested;
   }
 
   /** Runs in flight. */
@@ -43,12 +44,12 @@ export class Admission {
   }
 
   enqueue(record: CallRecord): void {
-    this.queueOf(record).push(record);
+    (record.progress.crashes >= SUSPECT_AT ? this.suspects : this.ready).push(record);
     this.requestPump();
   }
 
   withdraw(record: CallRecord): void {
-    this.queueOf(record).remove(record);
+    record.queue?.remove(record);
   }
 
   /** Takes the place of a run that is being sent again. */
@@ -168,9 +169,5 @@ export class Admission {
     this.alone = undefined;
     this.core.timers.clear(this.aloneUntil);
     this.requestPump();
-  }
-
-  private queueOf(record: CallRecord): ReadyQueue {
-    return record.progress.crashes >= SUSPECT_AT ? this.suspects : this.ready;
   }
 }

@@ -1,12 +1,13 @@
 import { CancelledError } from '../../errors/index.js';
 import type { Core } from './core.js';
+import { Deque } from './deque.js';
 import { isNative } from './native-waits.js';
 import type { CallRecord } from './record.js';
 
 /** Cancels calls with all that they have called. */
 export class Cancellation {
   /** Calls still to be cancelled; a list instead of recursion, because trees may be deep. */
-  private readonly pending: CallRecord[] = [];
+  private readonly pending = new Deque<CallRecord>();
   private isCancelling = false;
 
   constructor(private readonly core: Core) {}
@@ -20,7 +21,7 @@ export class Cancellation {
   /** Cancels the unfinished children of a call that is not interested in them any more, with their trees. */
   cancelChildren(record: CallRecord): void {
     if (!record.children) return;
-    for (const child of record.children) this.pending.push(child);
+    this.pushChildren(record);
     this.work();
   }
 
@@ -33,13 +34,17 @@ export class Cancellation {
   private work(): void {
     if (this.isCancelling) return;
     this.isCancelling = true;
-    for (let record = this.pending.pop(); record !== undefined; record = this.pending.pop()) {
+    for (let record = this.pending.shift(); record !== undefined; record = this.pending.shift()) {
       // What a call that is being cancelled calls while it cleans up is its own affair.
       if (record.finished || record.isCancelling) continue;
       this.cancelOne(record);
-      if (!record.finished && record.children) this.pending.push(...record.children);
+      if (!record.finished) this.pushChildren(record);
     }
     this.isCancelling = false;
+  }
+
+  private pushChildren(record: CallRecord): void {
+    for (const child of record.children ?? []) this.pending.push(child);
   }
 
   private cancelOne(record: CallRecord): void {
@@ -55,7 +60,7 @@ export class Cancellation {
   }
 
   /** Whether the call has code that could run its `catch` and `finally`, and hear that it is to. */
-  private canCleanUp(record: CallRecord): boolean {
+  canCleanUp(record: CallRecord): boolean {
     const { progress, fn } = record;
     if (isNative(record) || progress.state === 'incompatible' || !record.hasState) return false;
     return this.core.transport.extended(fn.endpoint) && record.foreignState !== 'typed';

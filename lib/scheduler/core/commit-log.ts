@@ -54,6 +54,11 @@ export class CommitLog {
     return this.writing === undefined && this.current.isEmpty;
   }
 
+  /** No commit is under way, and nobody waits for one. */
+  get isResting(): boolean {
+    return this.writing === undefined && !this.isAwaited;
+  }
+
   /** Mutations that wait for the next commit. */
   get backlog(): number {
     return this.current.mutations.length;
@@ -199,7 +204,7 @@ export class CommitLog {
     const { waiters } = this;
     this.waiters = [];
     for (const waiter of waiters) waiter();
-    if (!this.current.isEmpty) this.host.requestTurn();
+    this.host.requestTurn();
   }
 
   /** The call is in memory from now on, and gone again if the commit fails. */

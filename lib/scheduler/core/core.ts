@@ -148,8 +148,10 @@ export class Core implements CommitHost, RunHost {
   /** Each step towards idleness requests a turn, so it is enough to look at the end of one. */
   private checkIdle(): void {
     if (this.idlers.length === 0 || this.turnRequested) return;
-    if (!this.commits.isIdle || !this.admission.isIdle || this.outage.isPaused || this.nativeWaits.isLooking) return;
-    this.endIdling();
+    const { commits, admission, outage, nativeWaits } = this;
+    // While the store is given time to recover, what is ready or unwritten waits for nothing but the clock.
+    const isWritten = commits.isIdle || (outage.isPaused && commits.isResting);
+    if (isWritten && admission.isIdle && !nativeWaits.isLooking) this.endIdling();
   }
 
   /** Nobody is to wait for idleness any more. */

@@ -60,8 +60,14 @@ export class Polls {
     }
     core.commits.touch(record);
     if (journal.length > 0) core.commits.append(record, journal, position);
-    const progress = { ...record.progress, attempt: 0, delivered: run.lastPlace };
-    core.commits.progress(record, progress);
+    core.commits.progress(record, {
+      ...record.progress,
+      // Its results are taken in, so that nothing else would let it go on if this process died.
+      state: 'pending',
+      dueAt: core.clock.now(),
+      attempt: 0,
+      delivered: run.lastPlace,
+    });
     this.children.create(run, children);
     await core.commits.durable();
   }
@@ -82,6 +88,7 @@ export class Polls {
     core.runs.end(run);
     core.commits.touch(record);
     record.warm = run.extended;
+    record.suspendedBy = run.fence;
     record.woken = run.woken;
     if (run.cancelled) record.told = true;
     if (appended) {

@@ -10,10 +10,12 @@ export class Readiness {
 
   /** Looks at a call after something about it has changed, and queues it when it may run. */
   evaluate(record: CallRecord): void {
-    if (!this.core.active || record.queued || record.held || !this.isStartable(record)) return;
+    if (!this.core.active || record.queue || record.held || !this.isStartable(record)) return;
     const now = this.core.clock.now();
     if (isAtOrBefore(record.header.expiresAt, now)) return this.core.completion.expire(record);
     if (isAtOrBefore(record.progress.cancelBy, now)) return this.core.completion.cancel(record);
+    // It was cut short before it had anything to clean up.
+    if (record.isCancelling && !this.core.cancellation.canCleanUp(record)) return this.core.completion.cancel(record);
     if (isNative(record)) return this.core.nativeWaits.begin(record);
     if (this.isDue(record, now)) this.core.admission.enqueue(record);
     this.arm(record, now);
@@ -36,6 +38,7 @@ export class Readiness {
       case 'suspended':
         return (
           record.woken ||
+          record.fence !== record.suspendedBy ||
           (record.isCancelling && !record.told) ||
           isAtOrBefore(progress.wakeAt, now) ||
           this.hasEnoughResults(record)

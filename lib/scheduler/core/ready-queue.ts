@@ -22,8 +22,8 @@ export class FifoQueue implements ReadyQueue {
   }
 
   push(call: CallRecord): void {
-    if (call.queued) return;
-    call.queued = true;
+    if (call.queue) return;
+    call.queue = this;
     this.count += 1;
     this.calls.push(call);
   }
@@ -31,8 +31,8 @@ export class FifoQueue implements ReadyQueue {
   take(_now: Timestamp): CallRecord | undefined {
     for (let call = this.calls.shift(); call !== undefined; call = this.calls.shift()) {
       // A call that was removed stays in its place until its turn comes.
-      if (!call.queued) continue;
-      call.queued = false;
+      if (call.queue !== this) continue;
+      call.queue = undefined;
       this.count -= 1;
       return call;
     }
@@ -40,8 +40,8 @@ export class FifoQueue implements ReadyQueue {
   }
 
   remove(call: CallRecord): void {
-    if (!call.queued) return;
-    call.queued = false;
+    if (call.queue !== this) return;
+    call.queue = undefined;
     this.count -= 1;
   }
 }

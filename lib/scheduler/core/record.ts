@@ -3,8 +3,9 @@ import type { CallResult } from '../../gen/dispatch/sdk/v1/call_pb.js';
 import type { JournalPosition } from '../../protocol/index.js';
 import type { CallHeader, CallProgress, CallRow, DispatchId, FinishedCall, Timestamp } from '../store.js';
 import { EMPTY_JOURNAL } from '../../protocol/index.js';
-import { Deque } from './deque.js';
+import { type Deque } from './deque.js';
 import type { FunctionEntry } from './function-table.js';
+import type { ReadyQueue } from './ready-queue.js';
 import type { Run } from './run.js';
 import type { Timed } from './timer-heap.js';
 
@@ -27,6 +28,7 @@ export interface Snapshot {
   readonly fn: FunctionEntry;
   readonly version: string;
   readonly told: boolean;
+  readonly suspendedBy: number;
   readonly inboxEnd: number;
   readonly highestCorrelation: bigint | undefined;
 }
@@ -66,14 +68,16 @@ export class CallRecord implements Timed {
   run: Run | undefined = undefined;
   /** The fence of the last run. */
   fence = 0;
+  /** The fence of the last run whose poll was taken in. Where it is another than the last run's, that came to nothing. */
+  suspendedBy = 0;
   /** The last run ended with a poll, so that its process may hold the live instance. */
   warm = false;
   /** Its live instance has asked for a resume. */
   woken = false;
   /** A cancellation has been told to it, and it has answered. */
   told = false;
-  /** It is in a queue of calls that may run. */
-  queued = false;
+  /** The queue of calls that may run in which it is. */
+  queue: ReadyQueue | undefined = undefined;
   /** It waits for a free slot of its function. */
   held = false;
   /** It is a native wait that waits. */
@@ -132,6 +136,7 @@ export class CallRecord implements Timed {
       fn: this.fn,
       version: this.version,
       told: this.told,
+      suspendedBy: this.suspendedBy,
       inboxEnd: this.inboxEnd,
       highestCorrelation: this.highestCorrelation,
     };
@@ -143,6 +148,7 @@ export class CallRecord implements Timed {
     this.foreignState = snapshot.foreignState;
     this.version = snapshot.version;
     this.told = snapshot.told;
+    this.suspendedBy = snapshot.suspendedBy;
     this.inboxEnd = snapshot.inboxEnd;
     this.highestCorrelation = snapshot.highestCorrelation;
     this.finished = undefined;

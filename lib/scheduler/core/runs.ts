@@ -74,14 +74,15 @@ export class Runs {
   /** Waits until no run is in flight, but not longer than that; then aborts those that are left. */
   async finish(grace: Milliseconds): Promise<void> {
     const { admission, clock } = this.core;
-    const patience = new Promise<void>((resolve) => {
-      const alarm = clock.at(clock.now() + grace, resolve);
-      void admission.quiet().then(() => {
-        alarm.cancel();
-        resolve();
+    if (grace > 0) {
+      await new Promise<void>((resolve) => {
+        const alarm = clock.at(clock.now() + grace, resolve);
+        void admission.quiet().then(() => {
+          alarm.cancel();
+          resolve();
+        });
       });
-    });
-    await patience;
+    }
     const left = [...admission.runs()];
     for (const run of left) this.abort(run, new CancelledError('the scheduler was stopped; the call goes on later'));
   }

@@ -7,7 +7,7 @@ import { ErrorSchema } from '../../../lib/gen/dispatch/sdk/v1/error_pb.js';
 import { ExitSchema } from '../../../lib/gen/dispatch/sdk/v1/exit_pb.js';
 import { RunResponseSchema, type RunRequest } from '../../../lib/gen/dispatch/sdk/v1/function_pb.js';
 import { PollSchema } from '../../../lib/gen/dispatch/sdk/v1/poll_pb.js';
-import type { JournalPosition, RunAnswer, RunContext } from '../../../lib/protocol/index.js';
+import type { Clock, JournalPosition, RunAnswer, RunContext } from '../../../lib/protocol/index.js';
 import {
   MemoryStore,
   Scheduler,
@@ -51,6 +51,20 @@ export function seeded(seed: number): () => number {
   };
 }
 
+/** A store that shows what was committed. */
+class RecordingStore extends MemoryStore {
+  constructor(
+    beforeCommit: (mutations: readonly Mutation[]) => void | Promise<void>,
+    private readonly committed: (mutations: readonly Mutation[]) => void,
+  ) {
+    super({ beforeCommit });
+  }
+
+  override commit(mutations: readonly Mutation[]): Promise<void> {
+    return super.commit(mutations).then(() => this.committed(mutations));
+  }
+}
+
 /** A scheduler on a store in memory, a clock that stands still, and functions that are scripts. */
 export class World {
   readonly clock = new ManualClock();
@@ -62,12 +76,10 @@ export class World {
   readonly commits: (readonly Mutation[])[] = [];
   /** Is asked before each commit; what it throws, the commit fails with. */
   beforeCommit: ((mutations: readonly Mutation[]) => void | Promise<void>) | undefined;
-  readonly store = new MemoryStore({
-    beforeCommit: async (mutations) => {
-      await this.beforeCommit?.(mutations);
-      this.commits.push(mutations);
-    },
-  });
+  readonly store = new RecordingStore(
+    (mutations) => this.beforeCommit?.(mutations),
+    (mutations) => void this.commits.push(mutations),
+  );
   readonly transport: Transport = {
     extended: (endpoint) => endpoint === LOCAL,
     run: async (_endpoint, request, options) => {
@@ -80,6 +92,7 @@ export class World {
   };
   random: () => number = seeded(1);
   scheduler: Scheduler;
+  private process = { isAlive: true };
 
   constructor(private readonly options: SchedulerOptions = {}) {
     this.scheduler = this.create();
@@ -92,15 +105,42 @@ export class World {
   }
 
   create(options: SchedulerOptions = this.options): Scheduler {
-    const { store, transport, clock, log } = this;
-    return new Scheduler({ store, transport, clock, random: () => this.random(), log }, options);
+    const { store, transport, log } = this;
+    const process = { isAlive: true };
+    this.process = process;
+    const inProcess = (callback: () => void) => () => {
+      if (process.isAlive) callback();
+    };
+    // A process that was killed hears of nothing any more.
+    const clock: Clock = {
+      now: () => this.clock.now(),
+      at: (time, callback) => this.clock.at(time, inProcess(callback)),
+      defer: (callback) => this.clock.defer(inProcess(callback)),
+    };
+    const inThisProcess: Transport = {
+      extended: (endpoint) => transport.extended(endpoint),
+      run: (endpoint, request, options) =>
+        new Promise((resolve, reject) => {
+          const answer = transport.run(endpoint, request, options);
+          answer.then(
+            (given) => process.isAlive && resolve(given),
+            (error: unknown) => process.isAlive && reject(error as Error),
+          );
+        }),
+    };
+    return new Scheduler({ store, transport: inThisProcess, clock, random: () => this.random(), log }, options);
   }
 
   /** Kills the process, and starts the next one on the same store. */
   async crash(options: SchedulerOptions = this.options): Promise<void> {
-    this.store.crash();
+    this.kill();
     this.scheduler = this.create(options);
     await this.scheduler.start();
+  }
+
+  kill(): void {
+    this.process.isAlive = false;
+    this.store.crash();
   }
 
   async restart(options: SchedulerOptions = this.options): Promise<void> {

@@ -1,0 +1,226 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Status } from '../../../lib/errors/index.js';
+import { turns } from '../../support/manual-clock.js';
+import {
+  callOf,
+  Deferred,
+  exit,
+  failed,
+  FOREIGN,
+  joins,
+  LOCAL,
+  poll,
+  read,
+  resultsOf,
+  storeIsDown,
+  World,
+} from './world.js';
+
+describe('group commit', () => {
+  let world: World;
+  beforeEach(async () => {
+    world = await World.started();
+    world.define('child', () => exit('c'));
+  });
+  afterEach(() => world.scheduler.stop({ grace: 0 }));
+
+  const types = () => world.commits.map((commit) => commit.map((mutation) => mutation.type));
+
+  it('has one commit under way at a time, and collects for the next meanwhile', async () => {
+    const disks: Deferred<void>[] = [];
+    world.beforeCommit = () => {
+      const disk = new Deferred<void>();
+      disks.push(disk);
+      return disk.promise;
+    };
+    const first = world.dispatch('child');
+    await turns();
+    const others = [world.dispatch('child'), world.dispatch('child')];
+    await turns();
+    expect(disks).toHaveLength(1);
+    disks[0]?.resolve();
+    await first;
+    await turns();
+    expect(disks).toHaveLength(2);
+    world.beforeCommit = undefined;
+    disks[1]?.resolve();
+    await Promise.all(others);
+    await world.idle();
+    expect(world.commits[1]?.filter((mutation) => mutation.type === 'create')).toHaveLength(2);
+  });
+
+  it('takes one commit for a step of a sequential function', async () => {
+    world.define('steps', (request, { context }) => {
+      const done = Number(resultsOf(request)?.[0]?.correlationId ?? 0n);
+      if (done === 10) return exit('done');
+      return poll({ calls: [callOf({ id: done + 1, function: 'child' })], appendTo: context?.position });
+    });
+    await world.run('steps');
+    // The dispatch, ten steps, and the end.
+    expect(world.commits).toHaveLength(12);
+    expect(types()[1]).toEqual(['append', 'progress', 'create', 'finish']);
+  });
+
+  it('starts a child only after the commit where the function asks for that', async () => {
+    world.scheduler.setFunctions(LOCAL, [{ name: 'child', startAfterCommit: true }]);
+    world.define(
+      'parent',
+      joins(() => [callOf({ function: 'child' })]),
+    );
+    await world.run('parent');
+    expect(types().slice(1)).toEqual([['append', 'progress', 'create'], ['finish'], ['finish']]);
+  });
+
+  it.each([
+    ['a child of another service', LOCAL, FOREIGN],
+    ['children of an endpoint that does not speak the extension', FOREIGN, FOREIGN],
+  ])('starts %s only after the commit', async (_, parent, child) => {
+    world.define(
+      'parent',
+      joins(() => [callOf({ function: 'child', endpoint: child })]),
+    );
+    await world.run('parent', { endpoint: parent });
+    expect(types().filter((commit) => commit.includes('create') && commit.includes('finish'))).toEqual([]);
+  });
+
+  it('does not resume a parent with a result that is not committed', async () => {
+    const disk = new Deferred<void>();
+    world.define('child', () => {
+      world.beforeCommit = () => disk.promise;
+      return exit('c');
+    });
+    world.define(
+      'parent',
+      joins(() => [callOf({ function: 'child' })]),
+    );
+    const id = await world.dispatch('parent');
+    await turns(10);
+    expect(world.requestsOf('child')).toHaveLength(1);
+    expect(world.requestsOf('parent')).toHaveLength(1);
+    disk.resolve();
+    expect(read((await world.scheduler.wait(id)).result.output)).toBe('c');
+  });
+});
+
+describe('a store that fails', () => {
+  let world: World;
+  beforeEach(async () => {
+    world = await World.started();
+  });
+  afterEach(() => world.scheduler.stop({ grace: 0 }));
+
+  it('has the run made again whose outcome is lost, with the same attempt', async () => {
+    world.define('f', () => {
+      if (world.requests.length === 1) world.beforeCommit = storeIsDown;
+      return exit(`run ${world.requests.length}`);
+    });
+    const id = await world.dispatch('f');
+    await turns(10);
+    world.beforeCommit = undefined;
+    await world.advance(1_000);
+    expect(read((await world.scheduler.wait(id)).result.output)).toBe('run 2');
+    expect(world.contexts.map((context) => context?.attempt)).toEqual([1, 1]);
+    const [before, after] = world.contexts;
+    expect(after?.fence).toBeGreaterThan(before?.fence ?? Infinity);
+  });
+
+  it('is reported once, with what to do, and once more when it is back', async () => {
+    world.define('f', () => exit());
+    await world.dispatch('f', { dueAt: world.clock.now() + 1 });
+    world.beforeCommit = storeIsDown;
+    await world.clock.advance(60_000, turns);
+    expect(world.log.lines).toHaveLength(1);
+    expect(world.log.lines[0]).toMatch(/^error The store memory: could not write: the disk is full\..*disk has space/);
+    world.beforeCommit = undefined;
+    await world.advance(60_000);
+    expect(world.log.lines[1]).toMatch(/^log The store memory: works again/);
+  });
+
+  it('makes runs again ever more slowly while it is down', async () => {
+    world.define('f', () => exit());
+    await world.dispatch('f', { dueAt: world.clock.now() + 1 });
+    world.beforeCommit = storeIsDown;
+    await world.clock.advance(60_000, turns);
+    expect(world.requests.length).toBeLessThan(15);
+  });
+
+  it('goes on at once when a dispatch shows that it is back', async () => {
+    world.define('f', () => {
+      if (world.requests.length === 1) world.beforeCommit = storeIsDown;
+      return exit();
+    });
+    const id = await world.dispatch('f');
+    await turns(10);
+    world.beforeCommit = undefined;
+    await world.dispatch('f');
+    await world.idle();
+    expect((await world.scheduler.wait(id)).state).toBe('succeeded');
+  });
+
+  it('has the speculative children of a lost poll aborted and forgotten, and makes them again', async () => {
+    const signals: AbortSignal[] = [];
+    let commits = 0;
+    world.define('child', (_request, { signal }) => {
+      signals.push(signal);
+      return signals.length === 1 ? new Promise(() => undefined) : exit('second');
+    });
+    world.define(
+      'parent',
+      joins(() => [callOf({ id: 7, function: 'child' })]),
+    );
+    world.beforeCommit = () => {
+      if (++commits === 2) storeIsDown();
+    };
+    const id = await world.dispatch('parent');
+    await turns(10);
+    expect(signals[0]?.aborted).toBe(true);
+    await world.advance(1_000);
+    expect(read((await world.scheduler.wait(id)).result.output)).toBe('second');
+    const [first, second] = world.requestsOf('child').map((request) => request.dispatchId);
+    expect(first).toBe(second);
+    expect(world.requestsOf('parent').map((request) => resultsOf(request)?.length)).toEqual([undefined, undefined, 1]);
+  });
+
+  it('loses neither the result of a child nor the place of its parent', async () => {
+    let commits = 0;
+    world.define('slow', () => turns(5).then(() => exit('slow')));
+    world.define(
+      'parent',
+      joins(() => [1, 2, 3].map((id) => callOf({ id, function: 'slow' }))),
+    );
+    world.beforeCommit = () => {
+      if (++commits % 2 === 0 && commits < 20) storeIsDown();
+    };
+    const id = await world.dispatch('parent');
+    await world.advance(60_000);
+    expect(read((await world.scheduler.wait(id)).result.output)).toBe('slow,slow,slow');
+  });
+
+  it('does not cancel when the cancellation is lost', async () => {
+    const answers: Deferred<ReturnType<typeof exit>>[] = [];
+    world.define('f', () => {
+      const answer = new Deferred<ReturnType<typeof exit>>();
+      answers.push(answer);
+      return answer.promise;
+    });
+    const id = await world.dispatch('f');
+    await turns();
+    world.beforeCommit = storeIsDown;
+    await expect(world.scheduler.cancel(id)).rejects.toThrow('the disk is full');
+    world.beforeCommit = undefined;
+    await world.clock.advance(1_000, turns);
+    answers.at(-1)?.resolve(exit('fine'));
+    expect((await world.scheduler.wait(id)).state).toBe('succeeded');
+  });
+
+  it('has runs wait that it cannot read the input of', async () => {
+    world.define('f', () => (world.requests.length === 1 ? failed(Status.TEMPORARY_ERROR) : exit('done')));
+    const input = world.store.input.bind(world.store);
+    let reads = 0;
+    world.store.input = async (id) => (++reads < 3 ? storeIsDown() : input(id));
+    const id = await world.dispatch('f');
+    await world.advance(60_000);
+    expect((await world.scheduler.wait(id)).state).toBe('succeeded');
+    expect(world.log.lines[0]).toMatch(/could not read: the disk is full/);
+  });
+});
