@@ -1,6 +1,6 @@
 import { Logger, type Provider } from '@nestjs/common';
 import { ApplicationConfig, HttpAdapterHost } from '@nestjs/core';
-import { DispatchClient, RemoteBackend, RemoteResults } from './client/index.js';
+import { AbsentBackend, DispatchClient, RemoteBackend, RemoteResults } from './client/index.js';
 import { CoroutineRuntime } from './coroutine/index.js';
 import {
   DISPATCH_CLOCK,
@@ -21,7 +21,7 @@ import {
   signerOf,
   verifierOf,
 } from './endpoint/index.js';
-import { AbsentEngine, DispatchLifecycle, EmbeddedEngine, RemoteEngine, type DispatchEngine } from './engine/index.js';
+import { DispatchLifecycle, EmbeddedEngine, RemoteEngine, type DispatchEngine } from './engine/index.js';
 import { SystemClock, type Clock } from './protocol/index.js';
 import { DispatchRegistry, FunctionExplorer } from './registry/index.js';
 import { createStore } from './scheduler/index.js';
@@ -109,7 +109,7 @@ function createEngine(
     case 'remote':
       return new RemoteEngine(new RemoteBackend(mode, endpointUrl, results), runner);
     case 'endpoint':
-      return new AbsentEngine(runner);
+      return new RemoteEngine(new AbsentBackend(), runner);
   }
 }
 

@@ -63,6 +63,10 @@ async function readBody(request: ServerRequest): Promise<Uint8Array> {
     );
   }
   const chunks: Uint8Array[] = [];
-  for await (const chunk of request as AsyncIterable<Uint8Array>) chunks.push(chunk);
+  try {
+    for await (const chunk of request as AsyncIterable<Uint8Array>) chunks.push(chunk);
+  } catch {
+    throw new ConnectError('invalid_argument', 'the connection broke before the whole body was there');
+  }
   return Buffer.concat(chunks);
 }

@@ -30,6 +30,11 @@ export class DispatchLifecycle implements OnApplicationBootstrap, BeforeApplicat
     this.checkEndpointUrl();
     await this.engine.start();
     this.logger.log(this.startLine());
+    if (this.sendsKeyInClear()) {
+      this.logger.warn(
+        'The API key is sent over plain HTTP, where it can be read on the way: give the scheduler an https:// address.',
+      );
+    }
     if (this.isUnverified()) {
       this.logger.warn(
         'Requests to the endpoint are not verified: whoever reaches it can run functions. Set DISPATCH_VERIFICATION_KEY ' +
@@ -56,6 +61,13 @@ export class DispatchLifecycle implements OnApplicationBootstrap, BeforeApplicat
       `The application has durable functions (${first.name}, …) and a remote scheduler, which must know where to call ` +
         `them: set DISPATCH_ENDPOINT_URL, or the option endpointUrl, to the application's address (https://app.example.com).`,
     );
+  }
+
+  private sendsKeyInClear(): boolean {
+    const { mode } = this.settings;
+    if (mode.kind !== 'remote' || mode.apiKey === undefined) return false;
+    const { protocol, hostname } = mode.apiUrl.value;
+    return protocol === 'http:' && !/^(localhost|127\..*|\[::1\])$/.test(hostname);
   }
 
   private isUnverified(): boolean {

@@ -1,4 +1,3 @@
-export { AbsentEngine } from './absent.engine.js';
 export { DispatchLifecycle } from './dispatch.lifecycle.js';
 export { EmbeddedEngine } from './embedded.engine.js';
 export type { DispatchEngine } from './engine.js';

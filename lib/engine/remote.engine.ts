@@ -1,10 +1,10 @@
-import type { RemoteBackend } from '../client/index.js';
+import type { Backend } from '../client/index.js';
 import type { DispatchEngine } from './engine.js';
 
-/** A scheduler elsewhere: nothing runs here but what it asks for through the endpoint. */
+/** No scheduler here: nothing runs but what one elsewhere asks for through the endpoint. */
 export class RemoteEngine implements DispatchEngine {
   constructor(
-    readonly backend: RemoteBackend,
+    readonly backend: Backend & { close?(): void },
     private readonly runner: { close(): void },
   ) {}
 
@@ -18,6 +18,6 @@ export class RemoteEngine implements DispatchEngine {
   }
 
   close(): void {
-    this.backend.close();
+    this.backend.close?.();
   }
 }

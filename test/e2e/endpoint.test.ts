@@ -195,6 +195,21 @@ describe('the route of the endpoint', () => {
     expect((body as Buffer).toString()).toContain('content length is too large');
   });
 
+  it('logs nothing when a caller goes away before it has sent its request', async () => {
+    const error = jest.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+    const server = await start(open);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
+    const gone = new Promise((resolve) => server.once('connection', (socket) => socket.once('close', resolve)));
+    const begun = new Promise((resolve) => server.once('request', resolve));
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    socket.write(`POST ${PATH} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf`);
+    await begun;
+    socket.destroy();
+    await gone;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(error).not.toHaveBeenCalled();
+  });
+
   it('tells a function that its caller has gone away', async () => {
     const server = await start(open);
     const greeter = app?.get(Greeter);
@@ -279,6 +294,20 @@ describe('the route of the endpoint without a verification key', () => {
     expect(warn.mock.calls.filter(([message]) => String(message).includes('DISPATCH_VERIFICATION_KEY'))).toHaveLength(
       1,
     );
+  });
+});
+
+describe('an API key', () => {
+  it.each([
+    ['http://scheduler.example.com', 1],
+    ['https://scheduler.example.com', 0],
+    ['http://127.0.0.1:9', 0],
+    ['http://[::1]:9', 0],
+  ])('that goes to %s is warned of %i times', async (apiUrl, times) => {
+    const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    await start({ apiUrl, apiKey: 'secret-key', endpointUrl: 'https://y' });
+    expect(warn.mock.calls.filter(([message]) => String(message).includes('plain HTTP'))).toHaveLength(times);
+    expect(JSON.stringify(warn.mock.calls)).not.toContain('secret-key');
   });
 });
 
