@@ -59,7 +59,11 @@ const root = app.get(Root);
 console.log('ready');
 for (let n = Number(first); n < Number(first) + Number(count); n++) {
   // A dispatch whose answer got lost is made again: the key says that it is the same.
-  const id = await client.with({ idempotencyKey: `root ${n}` }).of(root).run(n).dispatch();
+  const id = await client
+    .with({ idempotencyKey: `root ${n}` })
+    .of(root)
+    .run(n)
+    .dispatch();
   console.log(`ack ${n} ${id}`);
 }
 console.log('dispatched');

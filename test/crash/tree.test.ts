@@ -47,7 +47,12 @@ test('200 calls on three levels survive 20 kills: nothing lost, nothing recorded
   const finishedLeaves: { ids: Set<string>; effectsBefore: number }[] = [];
 
   for (let kill = 0; kill < KILLS; kill++) {
-    running = new TypeScriptProcess(new URL('tree.app.ts', import.meta.url), [store, effects, String(next), String(ROOTS_AT_ONCE)]);
+    running = new TypeScriptProcess(new URL('tree.app.ts', import.meta.url), [
+      store,
+      effects,
+      String(next),
+      String(ROOTS_AT_ONCE),
+    ]);
     await running.until('ready');
     await delay(random() * 500);
     noteAcks(await running.kill());
@@ -57,7 +62,9 @@ test('200 calls on three levels survive 20 kills: nothing lost, nothing recorded
       if (kill === 0) recordEachFinish(db);
       const open = db.prepare('SELECT count(*) AS n FROM calls WHERE finished_at IS NULL').get() as { n: number };
       inFlightMost = Math.max(inFlightMost, open.n);
-      const leaves = db.prepare("SELECT id FROM calls WHERE function = 'leaf' AND finished_at IS NOT NULL").all() as { id: string }[];
+      const leaves = db.prepare("SELECT id FROM calls WHERE function = 'leaf' AND finished_at IS NOT NULL").all() as {
+        id: string;
+      }[];
       finishedLeaves.push({ ids: new Set(leaves.map(({ id }) => id)), effectsBefore: readEffects().length });
     });
   }

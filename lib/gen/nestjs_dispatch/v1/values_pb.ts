@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file nestjs_dispatch/v1/values.proto.
  */
 export const file_nestjs_dispatch_v1_values: GenFile = /*@__PURE__*/
-  fileDesc("Ch9uZXN0anNfZGlzcGF0Y2gvdjEvdmFsdWVzLnByb3RvEhJuZXN0anNfZGlzcGF0Y2gudjEiMQoJQXJndW1lbnRzEiQKBnZhbHVlcxgBIAMoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkiFQoFR3JhcGgSDAoEdGV4dBgBIAEoCSK0AQoKRXJyb3JWYWx1ZRIjCgVjYXVzZRgBIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkSKAoKcHJvcGVydGllcxgCIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkSJAoGZXJyb3JzGAMgAygLMhQuZ29vZ2xlLnByb3RvYnVmLkFueRIQCghmdW5jdGlvbhgEIAEoCRIPCgdhdHRlbXB0GAUgASgNEg4KBnN0YXR1cxgGIAEoBSJpCgpFcnJvckdyYXBoEgwKBHR5cGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRINCgVzdGFjaxgDIAEoCRItCgV2YWx1ZRgEIAEoCzIeLm5lc3Rqc19kaXNwYXRjaC52MS5FcnJvclZhbHVlYgZwcm90bzM", [file_google_protobuf_any]);
+  fileDesc("Ch9uZXN0anNfZGlzcGF0Y2gvdjEvdmFsdWVzLnByb3RvEhJuZXN0anNfZGlzcGF0Y2gudjEiMQoJQXJndW1lbnRzEiQKBnZhbHVlcxgBIAMoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkiFQoFR3JhcGgSDAoEdGV4dBgBIAEoCSK0AQoKRXJyb3JWYWx1ZRIjCgVjYXVzZRgBIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkSKAoKcHJvcGVydGllcxgCIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkSJAoGZXJyb3JzGAMgAygLMhQuZ29vZ2xlLnByb3RvYnVmLkFueRIQCghmdW5jdGlvbhgEIAEoCRIPCgdhdHRlbXB0GAUgASgNEg4KBnN0YXR1cxgGIAEoBWIGcHJvdG8z", [file_google_protobuf_any]);
 
 /**
  * The arguments of a call that has more than one.
@@ -107,38 +107,4 @@ export type ErrorValue = Message<"nestjs_dispatch.v1.ErrorValue"> & {
  */
 export const ErrorValueSchema: GenMessage<ErrorValue> = /*@__PURE__*/
   messageDesc(file_nestjs_dispatch_v1_values, 2);
-
-/**
- * An error as a value: as cause, as a property, or returned.
- *
- * @generated from message nestjs_dispatch.v1.ErrorGraph
- */
-export type ErrorGraph = Message<"nestjs_dispatch.v1.ErrorGraph"> & {
-  /**
-   * @generated from field: string type = 1;
-   */
-  type: string;
-
-  /**
-   * @generated from field: string message = 2;
-   */
-  message: string;
-
-  /**
-   * @generated from field: string stack = 3;
-   */
-  stack: string;
-
-  /**
-   * @generated from field: nestjs_dispatch.v1.ErrorValue value = 4;
-   */
-  value?: ErrorValue | undefined;
-};
-
-/**
- * Describes the message nestjs_dispatch.v1.ErrorGraph.
- * Use `create(ErrorGraphSchema)` to create a new message.
- */
-export const ErrorGraphSchema: GenMessage<ErrorGraph> = /*@__PURE__*/
-  messageDesc(file_nestjs_dispatch_v1_values, 3);
 
