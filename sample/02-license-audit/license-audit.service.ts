@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { DispatchFunction, gather, step } from 'nestjs-dispatch';
 import { AuditProgress } from './audit-progress.service.js';
 import { classify, type License } from './license.js';
@@ -25,8 +25,9 @@ export class PackageAuditor {
 
   @DispatchFunction({ concurrency: 16 })
   async audit(folder: string, path: string): Promise<Audit> {
-    const { name, version, license, text } = await readPackage(join(folder, path));
-    const audit = { name, version, ...classify(license, text) };
+    const { name, version, license, text, isUnreadable } = await readPackage(folder, path);
+    const found = classify(license, text);
+    const audit: Audit = { name, version, ...found, category: isUnreadable ? 'unreadable' : found.category };
     await this.progress.audited(path);
     return audit;
   }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import correct from 'spdx-correct';
 import parse, { type Info } from 'spdx-expression-parse';
 
-export type Category = 'permissive' | 'weak copyleft' | 'copyleft' | 'unknown' | 'none';
+export type Category = 'permissive' | 'weak copyleft' | 'copyleft' | 'unknown' | 'none' | 'unreadable';
 
 export interface License {
   /** An SPDX expression, or what the package calls it. Empty when there is none. */
@@ -30,12 +30,19 @@ const TEXTS: readonly (readonly [RegExp, string])[] = [
   [/this is free and unencumbered software released into the public domain/i, 'Unlicense'],
 ];
 
+/** What npm says for a package that nobody may use, and for one whose licence is only in a file. */
+const NO_RIGHTS = /^UNLICENSED$/i;
+const IN_A_FILE = /^SEE LICEN[CS]E IN\b/i;
+
 /** Sorts a package by what its package.json declares, else by its licence text. */
 export function classify(declared: unknown, text: string): License {
   const textHash = text === '' ? '' : createHash('sha256').update(text).digest('hex');
-  const id = declaredId(declared) || (TEXTS.find(([phrase]) => phrase.test(text))?.[1] ?? '');
-  return { id, category: id === '' ? 'none' : categoryOf(id), textHash };
+  const named = declaredId(declared);
+  const id = named === '' || IN_A_FILE.test(named) ? (licenseOfText(text) ?? named) : named;
+  return { id, category: categoryOf(id), textHash };
 }
+
+const licenseOfText = (text: string): string | undefined => TEXTS.find(([phrase]) => phrase.test(text))?.[1];
 
 /** `license` as a string, as the old object, or as the older list of objects. */
 function declaredId(declared: unknown): string {
@@ -46,6 +53,8 @@ function declaredId(declared: unknown): string {
 }
 
 function categoryOf(id: string): Category {
+  // Asked first: the correction of misspelt names takes UNLICENSED for the Unlicense, which is its opposite.
+  if (id === '' || NO_RIGHTS.test(id)) return 'none';
   try {
     return categoryOfExpression(parse(correct(id) ?? id));
   } catch {
