@@ -94,7 +94,8 @@ describe('cancelling a call', () => {
 
   /** Suspended until it is cancelled; then it cleans up with a durable call. */
   const cleansUp: Script = (request, { context }) => {
-    if (context?.cancelled) return poll({ calls: [callOf({ id: 9, function: 'cleanup' })], appendTo: context.position });
+    if (context?.cancelled)
+      return poll({ calls: [callOf({ id: 9, function: 'cleanup' })], appendTo: context.position });
     const got = resultsOf(request)?.some((result) => result.correlationId === 9n);
     if (got) return exit('clean');
     return poll({ calls: [callOf({ id: 1, function: 'child' })], appendTo: context?.position });
@@ -131,7 +132,8 @@ describe('cancelling a call', () => {
     let times = 0;
     world.define('child', () => poll({ maxWait: 1e9 }));
     world.define('f', (_request, { context }) => {
-      if (!context?.cancelled) return poll({ calls: [callOf({ id: 1, function: 'child' })], appendTo: context?.position });
+      if (!context?.cancelled)
+        return poll({ calls: [callOf({ id: 1, function: 'child' })], appendTo: context?.position });
       times += 1;
       if (times === 1) return failed(Status.TEMPORARY_ERROR);
       if (times === 2) return new Promise(() => undefined);
@@ -220,7 +222,10 @@ describe('cancelling a call', () => {
 
   it('gives the parent of a cancelled call a result', async () => {
     world.define('child', () => poll({ maxWait: 1e9 }));
-    world.define('f', joins(() => [callOf({ function: 'child', endpoint: FOREIGN })]));
+    world.define(
+      'f',
+      joins(() => [callOf({ function: 'child', endpoint: FOREIGN })]),
+    );
     const id = await start('f');
     await world.scheduler.cancel(firstOf('child'));
     expect(read((await world.scheduler.wait(id)).result.output)).toBe('Cancelled');
@@ -238,14 +243,21 @@ describe('cancelling a call', () => {
   });
 
   it('manages a tree that is wide and one that is deep', async () => {
-    const calls = Array.from({ length: 20_000 }, (_, index) => callOf({ id: index, function: 'later', endpoint: FOREIGN }));
+    const calls = Array.from({ length: 20_000 }, (_, index) =>
+      callOf({ id: index, function: 'later', endpoint: FOREIGN }),
+    );
     world.define('later', () => poll({ maxWait: 1e9 }));
     world.define('wide', () => poll({ calls }));
     let depth = 0;
     world.define('deep', () =>
-      ++depth < 5_000 ? poll({ calls: [callOf({ id: 1, function: 'deep', endpoint: FOREIGN })] }) : poll({ maxWait: 1e9 }),
+      ++depth < 5_000
+        ? poll({ calls: [callOf({ id: 1, function: 'deep', endpoint: FOREIGN })] })
+        : poll({ maxWait: 1e9 }),
     );
-    const ids = [await world.dispatch('wide', { endpoint: FOREIGN }), await world.dispatch('deep', { endpoint: FOREIGN })];
+    const ids = [
+      await world.dispatch('wide', { endpoint: FOREIGN }),
+      await world.dispatch('deep', { endpoint: FOREIGN }),
+    ];
     await world.idle();
     for (const id of ids) await world.scheduler.cancel(id);
     await world.idle();

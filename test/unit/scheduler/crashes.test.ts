@@ -13,9 +13,15 @@ describe('a process that dies', () => {
   afterEach(() => world.scheduler.stop({ grace: 0 }));
 
   it('has its calls taken up by the next one', async () => {
-    world.define('sleeps', joins(() => [], { maxWait: 10_000 }));
+    world.define(
+      'sleeps',
+      joins(() => [], { maxWait: 10_000 }),
+    );
     world.define('child', () => turns(30).then(() => exit('c')));
-    world.define('joins', joins(() => [callOf({ id: 1, function: 'child' }), callOf({ id: 2, function: 'child' })]));
+    world.define(
+      'joins',
+      joins(() => [callOf({ id: 1, function: 'child' }), callOf({ id: 2, function: 'child' })]),
+    );
     world.define('later', () => exit());
     const ids = [
       await world.dispatch('sleeps'),
@@ -116,13 +122,15 @@ describe('a process that dies', () => {
       crash.resolve();
       return new Promise(() => undefined);
     });
-    world.define('parent', joins(() => [callOf({ id: 1, function: 'bomb' })]));
+    world.define(
+      'parent',
+      joins(() => [callOf({ id: 1, function: 'bomb' })]),
+    );
     // What the child does ends the process before the commit that creates it is done.
     const disk = new Deferred<void>();
     const createsChild = (mutations: readonly Mutation[]) =>
       mutations.some((mutation) => mutation.type === 'create' && mutation.header.parentId !== '');
-    world.beforeCommit = (mutations) =>
-      dying && createsChild(mutations) ? disk.promise : undefined;
+    world.beforeCommit = (mutations) => (dying && createsChild(mutations) ? disk.promise : undefined);
     const id = await world.dispatch('parent');
     for (let crashes = 0; crashes < 6; crashes++) {
       await crash.promise;

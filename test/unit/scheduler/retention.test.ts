@@ -1,0 +1,79 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { NotFoundError } from '../../../lib/errors/index.js';
+import { callOf, exit, failed, joins, LOCAL, poll, World } from './world.js';
+import { Status } from '../../../lib/errors/index.js';
+
+const DAY = 86_400_000;
+
+describe('finished calls', () => {
+  let world: World;
+  beforeEach(async () => {
+    world = await World.started({ purgeInterval: DAY / 24 });
+    world.define('child', () => exit());
+    world.define(
+      'parent',
+      joins(() => [callOf({ function: 'child' })]),
+    );
+  });
+  afterEach(() => world.scheduler.stop({ grace: 0 }));
+
+  it('are kept for a week, and then removed with their tree', async () => {
+    const { id } = await world.run('parent');
+    await world.advance(7 * DAY - 1);
+    expect((await world.scheduler.list()).calls).toHaveLength(2);
+    await world.advance(DAY / 24 + 1);
+    expect((await world.scheduler.list()).calls).toEqual([]);
+    await expect(world.scheduler.wait(id)).rejects.toThrow(NotFoundError);
+    await expect(world.scheduler.retry(id)).rejects.toThrow(NotFoundError);
+  });
+
+  it('are removed in slices', async () => {
+    await world.scheduler.dispatch(Array.from({ length: 2_500 }, () => ({ endpoint: LOCAL, function: 'child' })));
+    await world.idle();
+    await world.advance(8 * DAY);
+    const purges = world.commits.flat().flatMap((mutation) => (mutation.type === 'purge' ? mutation.ids.length : []));
+    expect(purges).toEqual([1_000, 1_000, 500]);
+  });
+
+  it('stay while their root has not finished', async () => {
+    world.define('parent', (request) =>
+      request.directive.case === 'input'
+        ? poll({ calls: [callOf({ function: 'child' })] })
+        : poll({ maxWait: 30 * DAY }),
+    );
+    await world.dispatch('parent');
+    await world.advance(20 * DAY);
+    expect((await world.scheduler.list()).calls).toHaveLength(2);
+  });
+
+  it('stay when they are taken up again', async () => {
+    world.define('f', () =>
+      world.requests.length === 1 ? failed(Status.PERMANENT_ERROR) : poll({ maxWait: 30 * DAY }),
+    );
+    const { id } = await world.run('f');
+    await world.advance(6 * DAY);
+    await world.scheduler.retry(id);
+    await world.advance(20 * DAY);
+    expect((await world.scheduler.get(id))?.state).toBe('suspended');
+  });
+
+  it('are removed later when the store could not do it', async () => {
+    await world.run('child');
+    world.beforeCommit = () => {
+      throw new Error('the disk is full');
+    };
+    await world.advance(7 * DAY + DAY / 24);
+    world.beforeCommit = undefined;
+    await world.advance(DAY);
+    expect((await world.scheduler.list()).calls).toEqual([]);
+    expect(world.log.lines.join('\n')).toMatch(/Old calls could not be removed: the disk is full/);
+  });
+
+  it('are kept for good where that is asked for', async () => {
+    await world.restart({ retention: Infinity });
+    await world.run('child');
+    await world.advance(400 * DAY);
+    expect((await world.scheduler.list()).calls).toHaveLength(1);
+    expect(world.clock.pending).toBeLessThanOrEqual(1);
+  });
+});
