@@ -13,7 +13,7 @@ import { StaleRunError, type Alarm, type JournalPosition, type RunAnswer, type R
 import { inputHash, unpackArguments } from '../values/index.js';
 import { poll, refuse, toCall } from './answers.js';
 import { withScope, type RunScope } from './context.js';
-import { describeCurrentCall } from './current-call.js';
+import { RequestedCall } from './current-call.js';
 import { divergence } from './divergence.js';
 import { DurablePromise } from './durable-promise.js';
 import { exitOf, type Outcome } from './exit.js';
@@ -27,7 +27,7 @@ import { Settlement } from './settlement.js';
 import { runStep } from './step-runner.js';
 import { Steps, type CompletedStep } from './steps.js';
 import type { Settling } from './turn-end.js';
-import type { CallSpec, CurrentCall, DurableFunction, DurableRun } from './types.js';
+import type { CallSpec, DurableFunction, DurableRun } from './types.js';
 
 /** How long a replay waits for calls that the journal has, while it looks as if the code did something else; milliseconds. */
 const GRACE_PROMPT = 5_000;
@@ -49,10 +49,9 @@ type Phase = 'running' | 'suspended' | 'exited' | 'abandoned';
  */
 export class Execution implements DurableRun, RunScope, Settling {
   readonly id: string;
-  readonly current: CurrentCall;
+  readonly current: RequestedCall;
   phase: Phase = 'running';
 
-  private readonly abort = new AbortController();
   private readonly journal = new JournalWriter();
   private readonly pending = new PendingOperations();
   private readonly settlement: Settlement;
@@ -92,7 +91,7 @@ export class Execution implements DurableRun, RunScope, Settling {
   ) {
     this.id = request.dispatchId;
     this.settlement = new Settlement(this.pending, incarnation, `${fn.name} (${this.id})`);
-    this.current = describeCurrentCall(request, this.abort.signal, () => this.attempt);
+    this.current = new RequestedCall(request, () => this.attempt);
   }
 
   // — requests —
@@ -147,7 +146,7 @@ export class Execution implements DurableRun, RunScope, Settling {
     this.grace?.cancel();
     const reason = new StaleRunError(`This run of ${this.fn.name} was given up: a newer request goes on with it.`);
     this.reply(refuse(reason, Status.TEMPORARY_ERROR));
-    this.abort.abort(reason);
+    this.current.abort(reason);
   }
 
   /** Bytes of the journal so far. */
@@ -173,11 +172,7 @@ export class Execution implements DurableRun, RunScope, Settling {
     this.phase = 'running';
     this.context = context;
     this.woken = false;
-    if (signal !== undefined) {
-      const onAbort = (): void => this.abort.abort(signal.reason);
-      if (signal.aborted) onAbort();
-      else signal.addEventListener('abort', onAbort, { once: true });
-    }
+    this.current.beginRun(signal);
     return new Promise((resolve) => (this.answer = resolve));
   }
 

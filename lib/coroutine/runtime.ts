@@ -47,11 +47,10 @@ export class CoroutineRuntime implements FunctionRunner {
     this.unwatch = watchAbandonedBranches(log);
   }
 
-  run(
-    request: RunRequest,
-    { context, signal }: { context?: RunContext; signal?: AbortSignal } = {},
-  ): Promise<RunAnswer> {
+  run(request: RunRequest, options: { context?: RunContext; signal?: AbortSignal } = {}): Promise<RunAnswer> {
     const { directive } = request;
+    const { context } = options;
+    const signal = (): AbortSignal | undefined => options.signal;
     switch (directive.case) {
       case 'input':
         return this.first(request, directive.value, { results: [], context, signal });

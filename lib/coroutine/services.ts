@@ -26,5 +26,6 @@ export interface Resumption {
   readonly results: readonly CallResult[];
   /** Undefined: the scheduler speaks the plain protocol. */
   readonly context: RunContext | undefined;
-  readonly signal: AbortSignal | undefined;
+  /** Asked for only when the function wants it: a signal is not cheap. */
+  readonly signal: () => AbortSignal | undefined;
 }
