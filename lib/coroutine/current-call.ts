@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import type { RunRequest } from '../gen/dispatch/sdk/v1/function_pb.js';
 import type { CurrentCall } from './types.js';
@@ -5,6 +6,8 @@ import type { CurrentCall } from './types.js';
 /** What `currentCall()` tells of a request's call. Most functions never ask, so it is worked out when they do. */
 export class RequestedCall implements CurrentCall {
   private controller: AbortController | undefined;
+  /** Where the signal was asked for: listeners belong there, whoever ends the run. */
+  private inContext: ((listeners: () => void) => void) | undefined;
   private runSignal: (() => AbortSignal | undefined) | undefined;
 
   constructor(
@@ -39,6 +42,7 @@ export class RequestedCall implements CurrentCall {
   get signal(): AbortSignal {
     if (this.controller === undefined) {
       this.controller = new AbortController();
+      this.inContext = AsyncLocalStorage.snapshot();
       this.follow(this.controller);
     }
     return this.controller.signal;
@@ -53,13 +57,18 @@ export class RequestedCall implements CurrentCall {
   /** The instance was given up. */
   abort(reason: Error): void {
     this.controller ??= new AbortController();
-    this.controller.abort(reason);
+    this.fire(this.controller, reason);
   }
 
   private follow(controller: AbortController): void {
     const signal = this.runSignal?.();
     if (signal === undefined) return;
-    if (signal.aborted) controller.abort(signal.reason);
-    else signal.addEventListener('abort', () => controller.abort(signal.reason), { once: true });
+    if (signal.aborted) this.fire(controller, signal.reason);
+    else signal.addEventListener('abort', () => this.fire(controller, signal.reason), { once: true });
+  }
+
+  private fire(controller: AbortController, reason: unknown): void {
+    if (this.inContext === undefined) controller.abort(reason);
+    else this.inContext(() => controller.abort(reason));
   }
 }

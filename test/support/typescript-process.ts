@@ -1,10 +1,13 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 
 /** A process of its own that runs a TypeScript file: what it prints is read line by line. */
 export class TypeScriptProcess {
   readonly pid: number;
   readonly ended: Promise<number | null>;
+  /** What it writes to stderr, which is passed on as well. */
+  readonly errors: Readable;
   private readonly child: ChildProcessWithoutNullStreams;
   private readonly lines: AsyncIterator<string>;
 
@@ -16,7 +19,8 @@ export class TypeScriptProcess {
     this.child = spawn(process.execPath, ['--no-warnings', '--import', loader, script.pathname, ...args], {
       env: { ...inherited, ...env },
     });
-    this.child.stderr.pipe(process.stderr);
+    this.errors = this.child.stderr;
+    this.errors.pipe(process.stderr);
     this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
     if (this.child.pid === undefined) throw new Error(`the process of ${script.pathname} did not start`);
     this.pid = this.child.pid;
