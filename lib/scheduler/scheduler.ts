@@ -32,6 +32,7 @@ export class Scheduler {
   private readonly core: Core;
   private readonly inspection: Inspection;
   private phase: 'new' | 'starting' | 'started' | 'stopping' | 'stopped' = 'new';
+  private starting: Promise<void> | undefined;
   private stopped: Promise<void> | undefined;
 
   constructor(parts: SchedulerParts, options: SchedulerOptions = {}) {
@@ -45,24 +46,13 @@ export class Scheduler {
    * @throws StoreError when the store cannot be opened or read
    */
   async start(): Promise<void> {
-    if (this.phase !== 'new') throw new SchedulerStoppedError(`the scheduler is ${this.phase}: start a new one`);
+    if (this.phase !== 'new') throw new SchedulerStoppedError(`the scheduler is ${this.phase}: create a new one`);
     this.phase = 'starting';
-    const { core } = this;
-    await core.store.open();
-    try {
-      await recover(core);
-    } catch (error) {
+    this.starting = this.takeUp().catch((error: unknown) => {
       this.phase = 'stopped';
-      core.timers.stop();
-      await core.store.close();
       throw error;
-    }
-    this.phase = 'started';
-    if (!core.settings.run) return;
-    core.active = true;
-    core.parking.started();
-    for (const record of core.records.values()) core.readiness.evaluate(record);
-    core.retention.start();
+    });
+    return this.starting;
   }
 
   /**
@@ -154,9 +144,8 @@ export class Scheduler {
     const { core } = this;
     core.functions.setPolicies(endpoint, policies);
     if (!core.active) return;
-    for (const { name } of policies) {
-      const entry = core.functions.find(endpoint, name);
-      if (entry && entry.held.size > 0) core.admission.unhold(entry, Infinity);
+    for (const entry of core.functions.entriesOf(endpoint)) {
+      if (entry.held.size > 0) core.admission.unhold(entry, Infinity);
     }
     core.parking.registered(endpoint);
   }
@@ -166,7 +155,27 @@ export class Scheduler {
     return this.core.idle();
   }
 
+  private async takeUp(): Promise<void> {
+    const { core } = this;
+    await core.store.open();
+    try {
+      await recover(core);
+    } catch (error) {
+      core.timers.stop();
+      await core.store.close();
+      throw error;
+    }
+    this.phase = 'started';
+    if (!core.settings.run) return;
+    core.active = true;
+    core.parking.started();
+    for (const record of core.records.values()) core.readiness.evaluate(record);
+    core.retention.start();
+  }
+
   private async shutDown(grace: Milliseconds): Promise<void> {
+    // A start that is under way is let finish: half of one could not be undone.
+    if (this.phase === 'starting') await this.starting?.catch(() => undefined);
     if (this.phase === 'stopped') return;
     const opened = this.phase === 'started';
     this.phase = 'stopping';

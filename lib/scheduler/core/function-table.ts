@@ -39,9 +39,13 @@ export class FunctionTable {
     return entry;
   }
 
+  entriesOf(endpoint: string): Iterable<FunctionEntry> {
+    return this.endpoints.get(endpoint)?.values() ?? [];
+  }
+
   /** Takes the place of all policies of the endpoint. */
   setPolicies(endpoint: string, policies: readonly FunctionPolicy[]): void {
-    for (const entry of this.endpoints.get(endpoint)?.values() ?? []) {
+    for (const entry of this.entriesOf(endpoint)) {
       entry.policies = [];
       this.forgetUnused(entry);
     }

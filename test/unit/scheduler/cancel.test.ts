@@ -243,14 +243,14 @@ describe('cancelling a call', () => {
   });
 
   it('manages a tree that is wide and one that is deep', async () => {
-    const calls = Array.from({ length: 20_000 }, (_, index) =>
+    const calls = Array.from({ length: 5_000 }, (_, index) =>
       callOf({ id: index, function: 'later', endpoint: FOREIGN }),
     );
     world.define('later', () => poll({ maxWait: 1e9 }));
     world.define('wide', () => poll({ calls }));
     let depth = 0;
     world.define('deep', () =>
-      ++depth < 5_000
+      ++depth < 1_000
         ? poll({ calls: [callOf({ id: 1, function: 'deep', endpoint: FOREIGN })] })
         : poll({ maxWait: 1e9 }),
     );

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Status } from '../../../lib/errors/index.js';
+import type { RunAnswer } from '../../../lib/protocol/index.js';
 import { turns } from '../../support/manual-clock.js';
 import {
   callOf,
@@ -194,6 +195,50 @@ describe('a store that fails', () => {
     const id = await world.dispatch('parent');
     await world.advance(60_000);
     expect(read((await world.scheduler.wait(id)).result.output)).toBe('slow,slow,slow');
+  });
+
+  it('keeps the result of a child that was committed while the end of its parent was lost', async () => {
+    const [second, end] = [new Deferred<RunAnswer>(), new Deferred<RunAnswer>()];
+    const disk = new Deferred<void>();
+    world.define('first', () => exit('1'));
+    world.define('second', () => second.promise);
+    const calls = [callOf({ id: 1, function: 'first' }), callOf({ id: 2, function: 'second' })];
+    const seen: number[] = [];
+    world.define('parent', (request, { context }) => {
+      const results = resultsOf(request);
+      if (!results) return poll({ calls, appendTo: context?.position });
+      seen.push(results.length);
+      return seen.length === 1 ? end.promise : exit('again');
+    });
+    const id = await world.dispatch('parent');
+    await turns(10);
+    let commits = 0;
+    world.beforeCommit = () => (++commits === 1 ? disk.promise : commits === 2 ? storeIsDown() : undefined);
+    second.resolve(exit('2'));
+    await turns(10);
+    end.resolve(exit('lost'));
+    await turns(10);
+    disk.resolve();
+    await turns(10);
+    await world.advance(1_000);
+    expect(read((await world.scheduler.wait(id)).result.output)).toBe('again');
+    expect(seen).toEqual([1, 2]);
+  });
+
+  it('resumes a call again whose live instance had asked for it', async () => {
+    world.define('f', (request, { context }) => {
+      if (!resultsOf(request)) return poll({ maxWait: 1e9, appendTo: context?.position });
+      if (world.requests.length === 2) world.beforeCommit = storeIsDown;
+      return exit('done');
+    });
+    const id = await world.dispatch('f');
+    await world.idle();
+    world.contexts[0]?.wake();
+    await turns(10);
+    world.beforeCommit = undefined;
+    await world.advance(1_000);
+    expect(read((await world.scheduler.wait(id)).result.output)).toBe('done');
+    expect(world.requests).toHaveLength(3);
   });
 
   it('does not cancel when the cancellation is lost', async () => {

@@ -159,6 +159,17 @@ describe('a process that dies', () => {
 });
 
 describe('a scheduler that is stopped', () => {
+  it('lets the start get done first', async () => {
+    const world = new World();
+    const started = world.scheduler.start();
+    await world.scheduler.stop();
+    await started;
+    await expect(world.scheduler.dispatch([])).rejects.toThrow(/stopped/);
+    world.scheduler = world.create();
+    await world.scheduler.start();
+    await world.scheduler.stop();
+  });
+
   it('waits for what is running, and starts nothing', async () => {
     const world = await World.started();
     const answer = new Deferred<ReturnType<typeof exit>>();

@@ -96,7 +96,7 @@ describe('limits', () => {
 
 describe('many calls', () => {
   it('fan out and in', async () => {
-    const count = 20_000;
+    const count = 5_000;
     const world = await World.started();
     world.define('child', () => exit('1'));
     let seen = 0;
