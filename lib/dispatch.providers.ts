@@ -21,10 +21,11 @@ import {
   signerOf,
   verifierOf,
 } from './endpoint/index.js';
+import { ConfigurationError } from './errors/index.js';
 import { DispatchLifecycle, EmbeddedEngine, RemoteEngine, type DispatchEngine } from './engine/index.js';
 import { SystemClock, type Clock } from './protocol/index.js';
 import { DispatchRegistry, FunctionExplorer } from './registry/index.js';
-import { createStore } from './scheduler/index.js';
+import { createStore, StoreError, type Store } from './scheduler/index.js';
 
 const log = new Logger(LOG_CONTEXT);
 
@@ -102,7 +103,7 @@ function createEngine(
   switch (mode.kind) {
     case 'embedded': {
       const { value } = mode.store;
-      const store = typeof value === 'string' ? createStore(value) : value;
+      const store = typeof value === 'string' ? storeOf(value) : value;
       const sign = mode.signingKey && signerOf(mode.signingKey, clock);
       return new EmbeddedEngine({ settings: mode, store, runner, registry, clock, log, sign });
     }
@@ -110,6 +111,15 @@ function createEngine(
       return new RemoteEngine(new RemoteBackend(mode, endpointUrl, results), runner);
     case 'endpoint':
       return new RemoteEngine(new AbsentBackend(), runner);
+  }
+}
+
+/** @throws ConfigurationError when the setting names no store that there is */
+function storeOf(setting: string): Store {
+  try {
+    return createStore(setting);
+  } catch (error) {
+    throw error instanceof StoreError ? new ConfigurationError(error.message, { cause: error }) : error;
   }
 }
 

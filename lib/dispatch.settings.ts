@@ -145,7 +145,10 @@ function resolveEmbedded(options: EmbeddedSchedulerOptions, environment: Environ
 }
 
 function readStore(option: string | Store | undefined, environment: Environment): Sourced<string | Store> {
-  if (typeof option === 'object' && option !== null) return { value: option, source: 'the option scheduler.store' };
+  if (typeof option === 'object' && option !== null) {
+    requireStore(option);
+    return { value: option, source: 'the option scheduler.store' };
+  }
   const named = readText(option, 'scheduler.store', environment, 'DISPATCH_STORE');
   if (named !== undefined) return named;
   const isTest =
@@ -153,6 +156,14 @@ function readStore(option: string | Store | undefined, environment: Environment)
     environment['JEST_WORKER_ID'] !== undefined ||
     environment['VITEST_WORKER_ID'] !== undefined;
   return { value: isTest ? 'memory:' : DEFAULT_STORE, source: 'the default' };
+}
+
+function requireStore(option: Partial<Store>): void {
+  if (typeof option.open === 'function' && typeof option.commit === 'function') return;
+  throw new ConfigurationError(
+    `The option scheduler.store is an object that is no store: give 'memory:', the path of a file, or an instance of a ` +
+      `store, such as new SqliteStore('./calls.db').`,
+  );
 }
 
 function requireObject(value: unknown, what: string): void {

@@ -65,5 +65,12 @@ export {
   type Failure,
 } from './errors/index.js';
 export { DispatchRegistry, type FunctionPolicy, type RegisteredFunction } from './registry/index.js';
-export type { CallInfo, CallInfoPage } from './scheduler/index.js';
+export {
+  StoreCorruptError,
+  StoreError,
+  StoreLockedError,
+  StoreWriteError,
+  type CallInfo,
+  type CallInfoPage,
+} from './scheduler/index.js';
 export { registerMessageType } from './values/index.js';
