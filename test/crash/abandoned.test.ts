@@ -7,8 +7,8 @@ afterEach(async () => {
 });
 
 /** Runs the application to its end, with the rejections that it leaves; Node's default is to end the process at one. */
-async function run(what: string): Promise<{ lines: string[]; code: number | null; complaints: string }> {
-  const process = new TypeScriptProcess(new URL('abandoned.app.ts', import.meta.url), [what], { NODE_OPTIONS: '' });
+async function run(what: string, options = ''): Promise<{ lines: string[]; code: number | null; complaints: string }> {
+  const process = new TypeScriptProcess(new URL('abandoned.app.ts', import.meta.url), [what], { NODE_OPTIONS: options });
   running = process;
   let complaints = '';
   process.errors.on('data', (chunk: Buffer) => (complaints += chunk.toString()));
@@ -42,6 +42,18 @@ describe('rejections that nobody handles', () => {
       expect(lines).toEqual([]);
       expect(code).toBe(1);
       expect(complaints).toContain('not of a durable function');
+    },
+    30_000,
+  );
+
+  test.each([
+    ['warn', 0],
+    ['none', 0],
+    ['warn-with-error-codes', 1],
+  ])(
+    'do what Node was asked to do with them (%s)',
+    async (mode, code) => {
+      expect(await run('stray', `--unhandled-rejections=${mode}`)).toMatchObject({ lines: ['alive'], code });
     },
     30_000,
   );

@@ -1,6 +1,7 @@
 /**
  * An application that is killed: `tree.app.ts <store> <effects file> <first root> <roots>`. It dispatches roots of three
- * levels of calls, prints `ack <n> <id>` for each, and, when told to on its standard input, `result <n> <value>`.
+ * levels of calls, prints `ack <n> <id>` for each, and, until its standard input ends, `result <id> <value>` for each
+ * id that it is given there.
  */
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -67,9 +68,7 @@ for (let n = Number(first); n < Number(first) + Number(count); n++) {
   console.log(`ack ${n} ${id}`);
 }
 console.log('dispatched');
-for await (const line of createInterface({ input: process.stdin })) {
-  const [n, id = ''] = line.split(' ');
-  if (n === 'end') break;
-  console.log(`result ${n} ${await client.wait<string>(id)}`);
+for await (const id of createInterface({ input: process.stdin })) {
+  console.log(`result ${id} ${await client.wait<string>(id)}`);
 }
 await app.close();

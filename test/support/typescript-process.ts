@@ -59,6 +59,12 @@ export class TypeScriptProcess {
     this.child.stdin.write(`${line}\n`);
   }
 
+  /** Ends its standard input. */
+  endInput(): void {
+    this.child.stdin.end();
+  }
+
+  /** What it still prints, until it ends. */
   async rest(): Promise<string[]> {
     const lines: string[] = [];
     for (let line = await this.line(); line !== undefined; line = await this.line()) lines.push(line);
