@@ -26,6 +26,7 @@ export class Delivery {
     const bytes = resultBytes(finished.result);
     const held = this.core.payloads.hold(bytes);
     const result = held ? finished.result : undefined;
+    if (finished.result.error) parent.failedPlace = finished.inbox;
     this.push(
       parent,
       header.parentIncarnation,
@@ -41,6 +42,8 @@ export class Delivery {
   restore(parent: CallRecord, item: Recovery['undelivered'][number]): void {
     this.push(parent, parent.progress.incarnation, item.inbox, item.id, item.correlationId, undefined, 0);
     parent.inboxEnd = Math.max(parent.inboxEnd, item.inbox);
+    // It may be a failure: only the store knows, and an early resume does no harm.
+    parent.failedPlace = parent.inboxEnd;
   }
 
   private push(

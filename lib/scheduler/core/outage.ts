@@ -126,6 +126,8 @@ export class Outage {
   }
 }
 
+/** Without its full stop: the sentence that it becomes a part of has one. */
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return message.replace(/\.$/, '');
 }

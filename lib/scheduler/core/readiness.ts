@@ -90,7 +90,13 @@ export class Readiness {
   private hasEnoughResults(record: CallRecord): boolean {
     const { undelivered, outstanding, progress } = record;
     if (undelivered + outstanding === 0) return progress.wakeAt === undefined;
-    return undelivered > 0 && undelivered >= Math.min(progress.minResults, undelivered + outstanding);
+    if (undelivered === 0) return false;
+    return this.mayFail(record) || undelivered >= Math.min(progress.minResults, undelivered + outstanding);
+  }
+
+  /** Our runtime asks for all results of a `gather` at once, and counts on hearing of the first failure all the same. */
+  private mayFail(record: CallRecord): boolean {
+    return record.failedPlace > record.progress.delivered && this.core.transport.extended(record.fn.endpoint);
   }
 }
 

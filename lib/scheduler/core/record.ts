@@ -59,6 +59,8 @@ export class CallRecord implements Timed {
   inbox: Deque<InboxItem> | undefined = undefined;
   /** The last place of the inbox that was given to a result, in this incarnation. */
   inboxEnd = 0;
+  /** The place of the last result that is, or may be, a failure. */
+  failedPlace = 0;
   /** The incarnation that the inbox is for. */
   inboxIncarnation = 0;
   /** No call with a higher correlation id was made by this incarnation. Undefined: not known. */
@@ -122,6 +124,7 @@ export class CallRecord implements Timed {
     this.foreignState = undefined;
     this.outstanding = 0;
     this.inboxEnd = 0;
+    this.failedPlace = 0;
     this.highestCorrelation = NO_CORRELATION;
     this.warm = false;
     this.woken = false;

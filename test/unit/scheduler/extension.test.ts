@@ -10,6 +10,7 @@ import {
   exit,
   failed,
   FOREIGN,
+  LOCAL,
   poll,
   read,
   resultsOf,
@@ -55,6 +56,24 @@ describe('runs that speak the extension', () => {
     world.define('f', () => exit());
     await world.run('f', { endpoint: FOREIGN });
     expect(contexts()).toEqual([undefined]);
+  });
+
+  it.each([
+    [LOCAL, 1],
+    [FOREIGN, 2],
+  ])('at %s are resumed with %i results when the first of them is a failure', async (endpoint, results) => {
+    const second = new Deferred<RunAnswer>();
+    world.define('broken', () => failed(Status.PERMANENT_ERROR));
+    world.define('child', () => second.promise);
+    world.define('f', (request) => {
+      const got = resultsOf(request);
+      const calls = [callOf({ id: 1, function: 'broken' }), callOf({ id: 2, function: 'child' })];
+      return got ? exit(String(got.length)) : poll({ calls, minResults: 2 });
+    });
+    const id = await world.dispatch('f', { endpoint });
+    await turns(20);
+    second.resolve(exit());
+    expect(read((await world.scheduler.wait(id)).result.output)).toBe(String(results));
   });
 
   it('may wait for less than a second, where others may not', async () => {
