@@ -33,10 +33,26 @@ function claims(): Set<Claim> {
   const made = new Set<Claim>();
   process.on('unhandledRejection', (reason) => {
     const claimed = [...made].some((claimOfCopy) => claimOfCopy(reason));
-    // With a listener of the application's own, that one decides; without any, Node would have ended the process.
-    if (!claimed && process.listenerCount('unhandledRejection') === 1) throw reason;
+    // With a listener of the application's own, that one decides.
+    if (!claimed && process.listenerCount('unhandledRejection') === 1) doAsNodeWould(reason);
   });
   return (shared[CLAIMS] = made);
+}
+
+/** What Node does with a rejection that nobody listens for (https://nodejs.org/api/cli.html#--unhandled-rejectionsmode). */
+function doAsNodeWould(reason: unknown): void {
+  const options = [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ');
+  switch (/--unhandled-rejections[= ](\S+)/.exec(options)?.[1]) {
+    // It warns by itself.
+    case 'warn':
+    case 'none':
+      return;
+    case 'warn-with-error-code':
+      process.exitCode = 1;
+      return;
+    default:
+      throw reason;
+  }
 }
 
 function claim(reason: unknown): boolean {

@@ -8,7 +8,9 @@ afterEach(async () => {
 
 /** Runs the application to its end, with the rejections that it leaves; Node's default is to end the process at one. */
 async function run(what: string, options = ''): Promise<{ lines: string[]; code: number | null; complaints: string }> {
-  const process = new TypeScriptProcess(new URL('abandoned.app.ts', import.meta.url), [what], { NODE_OPTIONS: options });
+  const process = new TypeScriptProcess(new URL('abandoned.app.ts', import.meta.url), [what], {
+    NODE_OPTIONS: options,
+  });
   running = process;
   let complaints = '';
   process.errors.on('data', (chunk: Buffer) => (complaints += chunk.toString()));
@@ -49,7 +51,7 @@ describe('rejections that nobody handles', () => {
   test.each([
     ['warn', 0],
     ['none', 0],
-    ['warn-with-error-codes', 1],
+    ['warn-with-error-code', 1],
   ])(
     'do what Node was asked to do with them (%s)',
     async (mode, code) => {

@@ -109,6 +109,7 @@ describe('a full disk', () => {
     await expect(client.list({ state: 'succeeded', roots: true })).resolves.toMatchObject({ calls: [] });
     expect(errors).toEqual([expect.stringContaining('could not write')]);
     expect(errors[0]).toContain(path);
+    expect(errors[0]).not.toContain('..');
     expect(errors[0]).toContain('Nothing that was acknowledged is lost');
 
     disk.isFull = false;
