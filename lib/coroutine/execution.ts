@@ -52,7 +52,7 @@ export class Execution implements DurableRun, RunScope, Settling {
   readonly current: RequestedCall;
   phase: Phase = 'running';
 
-  private readonly journal = new JournalWriter();
+  private readonly journal: JournalWriter;
   private readonly pending = new PendingOperations();
   private readonly settlement: Settlement;
   private readonly steps = new Steps();
@@ -90,6 +90,7 @@ export class Execution implements DurableRun, RunScope, Settling {
     private readonly services: Services,
   ) {
     this.id = request.dispatchId;
+    this.journal = new JournalWriter(fn.version);
     this.settlement = new Settlement(this.pending, incarnation, `${fn.name} (${this.id})`);
     this.current = new RequestedCall(request, () => this.attempt);
   }

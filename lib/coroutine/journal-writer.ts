@@ -15,6 +15,10 @@ export class JournalWriter {
   private closed: Round[] = [];
   private untold: Operation[] = [];
   private readonly chunks: Uint8Array[] = [];
+  private begun = false;
+
+  /** @param version of the function; empty for none */
+  constructor(private readonly version: string) {}
 
   /** Goes on behind a journal that was read. */
   continue(
@@ -24,6 +28,7 @@ export class JournalWriter {
     { keep }: { keep: boolean },
   ): void {
     this.position = position;
+    this.begun = rounds.length > 0;
     if (keep) this.chunks.push(journal);
     for (const round of rounds) this.entries += entriesOf(round);
   }
@@ -56,7 +61,8 @@ export class JournalWriter {
   take({ keep }: { keep: boolean }): Uint8Array {
     this.close();
     if (this.closed.length === 0) return NOTHING;
-    const chunk = encodeRounds(this.closed);
+    const chunk = encodeRounds(this.closed, this.begun ? '' : this.version);
+    this.begun = true;
     this.closed = [];
     this.append(chunk, { keep });
     return chunk;

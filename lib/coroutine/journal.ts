@@ -20,20 +20,28 @@ export const JOURNAL_MAX_BYTES = 12 * 1024 * 1024;
 export interface JournalContents {
   readonly input: Any | undefined;
   readonly incarnation: number | undefined;
+  /** The version of the function that wrote it; empty for none. */
+  readonly version: string;
   readonly rounds: Round[];
 }
 
 export function readJournal(bytes: Uint8Array): JournalContents {
   const journal = fromBinary(JournalSchema, bytes);
-  return { input: journal.start?.input, incarnation: journal.start?.incarnation, rounds: journal.rounds };
+  return {
+    input: journal.start?.input,
+    incarnation: journal.start?.incarnation,
+    version: journal.version,
+    rounds: journal.rounds,
+  };
 }
 
 export function encodeStart(input: Any | undefined, incarnation: number): Uint8Array {
   return toBinary(JournalSchema, create(JournalSchema, { start: create(StartSchema, { input, incarnation }) }));
 }
 
-export function encodeRounds(rounds: readonly Round[]): Uint8Array {
-  return toBinary(JournalSchema, create(JournalSchema, { rounds: [...rounds] }));
+/** @param version of the function, in the first rounds of its journal */
+export function encodeRounds(rounds: readonly Round[], version = ''): Uint8Array {
+  return toBinary(JournalSchema, create(JournalSchema, { rounds: [...rounds], version }));
 }
 
 export function makeRound(delivery: Delivery | undefined, operations: Operation[]): Round {

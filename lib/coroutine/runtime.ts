@@ -110,6 +110,10 @@ export class CoroutineRuntime implements FunctionRunner {
     if (input === undefined || incarnation === undefined) {
       return Promise.resolve(incompatible(request, 'it does not say what the function began with'));
     }
+    const version = this.options.functions.get(request.function)?.version;
+    if (version !== undefined && version !== journal.version && journal.rounds.length > 0) {
+      return Promise.resolve(incompatible(request, otherVersion(journal.version, version)));
+    }
     const position = positionOf(state);
     return this.launch(request, incarnation, input, (execution) =>
       execution.replay(journal.rounds, position, state, resumption),
@@ -162,6 +166,11 @@ function stateOf({ state }: PollResult): Uint8Array | undefined {
     case undefined:
       return new Uint8Array();
   }
+}
+
+function otherVersion(began: string, here: string): string {
+  const name = (version: string): string => (version === '' ? 'a version without a name' : `version '${version}'`);
+  return `${name(began)} of the function began it, and this is ${name(here)}: it waits until that one is back`;
 }
 
 function incompatible(request: RunRequest, why: string): RunAnswer {

@@ -18,7 +18,9 @@ import {
   Status,
   TemporaryError,
 } from '../../../lib/errors/index.js';
+import type { FunctionRunner } from '../../../lib/protocol/index.js';
 import { provide, World, type WorldOptions } from '../../support/durable-world.js';
+import { ScriptedScheduler, type Finished } from '../../support/scripted-scheduler.js';
 
 const open: World[] = [];
 afterEach(() => open.splice(0).forEach((world) => world.close()));
@@ -187,6 +189,55 @@ describe('a replay of code that changed', () => {
     const made = orders();
     await expect(made.execute('Orders.clockInInput')).resolves.toBe('charged 1');
     expect(made.warnings().filter((line) => line.includes('another input'))).not.toHaveLength(0);
+  });
+});
+
+describe('a version', () => {
+  class Versioned {
+    constructor(private readonly bank: Bank) {}
+    @DispatchFunction({ name: 'versioned', version: '2' })
+    async run(): Promise<unknown> {
+      return this.bank.charge(1);
+    }
+  }
+  class Unversioned {
+    constructor(private readonly bank: Bank) {}
+    @DispatchFunction({ name: 'versioned' })
+    async run(): Promise<unknown> {
+      return this.bank.charge(1);
+    }
+  }
+
+  type Version = new (bank: Bank) => object;
+
+  /** What two processes with other code do to one call: the first suspends it, the second goes on with it. */
+  async function moved(first: Version, second: Version, extended: boolean): Promise<Finished> {
+    const bank = new Bank();
+    const begins = new World(provide(bank, new first(bank)), { extended });
+    const goesOn = new World(provide(bank, new second(bank)), { extended });
+    open.push(begins, goesOn);
+    const [before, after] = [begins.runtimes[0], goesOn.runtimes[0]];
+    if (before === undefined || after === undefined) throw new Error('no runtimes');
+    const run: FunctionRunner['run'] = (request, options) =>
+      (request.directive.case === 'input' ? before : after).run(request, options);
+    const { clock } = begins;
+    return new ScriptedScheduler([{ run }], { extended, clock }).finish('versioned');
+  }
+
+  test.each([true, false])('goes on with its own journal (extended: %p)', async (extended) => {
+    const { status } = await moved(Versioned, Versioned, extended);
+    expect(status).toBe(Status.OK);
+  });
+
+  test.each([
+    [true, 'version .2. of the function began it, and this is a version without a name'],
+    [false, 'version .2. of the function began it, and this is a version without a name'],
+  ])('refuses the journal of another one (extended: %p)', async (extended, message) => {
+    const { status, result } = await moved(Versioned, Unversioned, extended);
+    expect(status).toBe(Status.INCOMPATIBLE_STATE);
+    expect(result.error?.message).toMatch(new RegExp(message));
+    const back = await moved(Unversioned, Versioned, extended);
+    expect(back.status).toBe(Status.INCOMPATIBLE_STATE);
   });
 });
 
