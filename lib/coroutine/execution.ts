@@ -443,7 +443,7 @@ export class Execution implements DurableRun, RunScope, Settling {
         state: this.plain ? this.journal.whole() : journal,
         appended: this.plain ? undefined : this.journal.position,
         calls,
-        maxWait,
+        maxWait: maxWait === undefined || !this.plain ? maxWait : Math.max(SHORTEST_WAIT, maxWait),
         // A foreign scheduler would hold the first failure back until all results are there.
         minResults: this.plain ? 1 : this.pending.resultsWorthWaitingFor(),
       }),
@@ -453,10 +453,11 @@ export class Execution implements DurableRun, RunScope, Settling {
   private maxWait(): number | undefined {
     const deadline = this.pending.nextDeadline();
     const untilTimer = deadline === undefined ? Infinity : Math.max(0, deadline - this.services.clock.now());
-    if (!this.plain) return untilTimer === Infinity ? undefined : untilTimer;
+    // Over the extension an instance asks for a resume; one that is given up has nothing to ask for.
+    if (!this.plain || !this.services.keepsInstances) return untilTimer === Infinity ? undefined : untilTimer;
     this.idleWait = this.idle ? Math.min(this.idleWait * 2, IDLE_WAIT.max) : IDLE_WAIT.first;
     this.idle = true;
-    return Math.max(SHORTEST_WAIT, Math.min(untilTimer, this.idleWait));
+    return Math.min(untilTimer, this.idleWait);
   }
 
   private submitCalls(): Call[] {

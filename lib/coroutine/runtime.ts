@@ -42,7 +42,9 @@ export class CoroutineRuntime implements FunctionRunner {
 
   constructor(private readonly options: CoroutineRuntimeOptions) {
     const { clock, log, random = Math.random, endpointUrl = '', defaultErrorStatus = Status.PERMANENT_ERROR } = options;
-    this.services = { clock, random, log, endpointUrl, defaultErrorStatus, turnEnd: new TurnEnd(clock) };
+    const keepsInstances = options.replay !== 'always';
+    const turnEnd = new TurnEnd(clock);
+    this.services = { clock, random, log, endpointUrl, defaultErrorStatus, turnEnd, keepsInstances };
     this.instances = new LiveInstances(options.maxLive ?? 10_000, options.maxLiveBytes ?? 256 * 1024 * 1024);
     this.unwatch = watchAbandonedBranches(log);
   }

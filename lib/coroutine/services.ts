@@ -19,6 +19,8 @@ export interface Services {
   /** The address of this application, for calls of its own functions over the plain protocol. */
   readonly endpointUrl: string;
   readonly defaultErrorStatus: Status;
+  /** Suspended instances stay in memory, where their own I/O may come back. */
+  readonly keepsInstances: boolean;
 }
 
 /** What one request brings. */
