@@ -66,6 +66,7 @@ export {
 } from './errors/index.js';
 export { DispatchRegistry, type FunctionPolicy, type RegisteredFunction } from './registry/index.js';
 export {
+  SchedulerStoppedError,
   StoreCorruptError,
   StoreError,
   StoreLockedError,
