@@ -1,7 +1,19 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['node_modules', 'dist', 'lib/gen', 'coverage', '*.mjs', 'scripts/**', 'test/**/*.mjs', 'sample/**/*.mjs'] },
+  {
+    ignores: [
+      '.ci',
+      'node_modules',
+      'dist',
+      'lib/gen',
+      'coverage',
+      '*.mjs',
+      'scripts/**',
+      'test/**/*.mjs',
+      'sample/**/*.mjs',
+    ],
+  },
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname } },
@@ -22,5 +34,15 @@ export default tseslint.config(
       'no-console': 'error',
     },
   },
-  { files: ['sample/**', 'test/**'], rules: { 'no-console': 'off', '@typescript-eslint/no-unsafe-assignment': 'off', '@typescript-eslint/no-unsafe-member-access': 'off', '@typescript-eslint/no-unsafe-argument': 'off', '@typescript-eslint/no-unsafe-call': 'off', '@typescript-eslint/no-unsafe-return': 'off' } },
+  {
+    files: ['sample/**', 'test/**'],
+    rules: {
+      'no-console': 'off',
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+      '@typescript-eslint/no-unsafe-argument': 'off',
+      '@typescript-eslint/no-unsafe-call': 'off',
+      '@typescript-eslint/no-unsafe-return': 'off',
+    },
+  },
 );

@@ -11,7 +11,9 @@ class AppModule {}
 require('@nestjs/common').Module({ imports: [DispatchModule.forRoot()] })(AppModule);
 
 async function main() {
-  const app = await require('@nestjs/core').NestFactory.createApplicationContext(AppModule, { logger: ['warn', 'error'] });
+  const app = await require('@nestjs/core').NestFactory.createApplicationContext(AppModule, {
+    logger: ['warn', 'error'],
+  });
   assert.deepEqual((await app.get(DispatchClient).list({ function: 'Sums.all' })).calls[0].state, 'succeeded');
   await app.close();
   console.log(`CommonJS on Node ${process.versions.node}: fine`);

@@ -75,12 +75,22 @@ export interface FinishedCall {
 
 /** A change of the store. A commit applies a list of them in order, all or none. */
 export type Mutation =
-  | { readonly type: 'create'; readonly header: CallHeader; readonly target: CallTarget; readonly progress: CallProgress }
+  | {
+      readonly type: 'create';
+      readonly header: CallHeader;
+      readonly target: CallTarget;
+      readonly progress: CallProgress;
+    }
   | { readonly type: 'progress'; readonly id: DispatchId; readonly progress: CallProgress }
   /** A tail call or a restart: the target is replaced (where given), the journal removed. */
   | { readonly type: 'replace'; readonly id: DispatchId; readonly target?: CallTarget; readonly progress: CallProgress }
   /** Appends to the call's journal; `position` is where it ends then. */
-  | { readonly type: 'append'; readonly id: DispatchId; readonly journal: Uint8Array; readonly position: JournalPosition }
+  | {
+      readonly type: 'append';
+      readonly id: DispatchId;
+      readonly journal: Uint8Array;
+      readonly position: JournalPosition;
+    }
   /** Replaces the call's whole state (endpoints that do not speak the extension). `typed`: a `typed_coroutine_state`. */
   | { readonly type: 'state'; readonly id: DispatchId; readonly state: Uint8Array; readonly typed: boolean }
   /** Ends a call; its journal is removed. */
@@ -126,7 +136,12 @@ export interface Recovery {
    * Finished children whose results their unfinished parents have not taken in: inbox > parent's delivered and
    * parentIncarnation = parent's incarnation. By parent and inbox.
    */
-  readonly undelivered: { readonly id: DispatchId; readonly parentId: DispatchId; readonly correlationId: bigint; readonly inbox: number }[];
+  readonly undelivered: {
+    readonly id: DispatchId;
+    readonly parentId: DispatchId;
+    readonly correlationId: bigint;
+    readonly inbox: number;
+  }[];
   /** Calls whose runs were in flight when the last process ended without `close`. */
   readonly inFlight: DispatchId[];
 }

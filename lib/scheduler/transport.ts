@@ -12,5 +12,9 @@ export interface Transport {
    * Runs one request. What goes wrong on the way is an answer with a status (DNS_ERROR, TCP_ERROR, …), not a rejection.
    * `context` is given where `extended(endpoint)`.
    */
-  run(endpoint: string, request: RunRequest, options: { context?: RunContext; signal: AbortSignal }): Promise<RunAnswer>;
+  run(
+    endpoint: string,
+    request: RunRequest,
+    options: { context?: RunContext; signal: AbortSignal },
+  ): Promise<RunAnswer>;
 }
