@@ -30,7 +30,7 @@ class Branch {
 
   @DispatchFunction({ name: 'branch' })
   async run(n: number): Promise<number> {
-    await sleep(200 + n * 300);
+    await sleep(200 + n * 1000);
     const first = await gather(Array.from({ length: LEAVES }, (_, i) => this.leaf.run(n * 100 + i)));
     const last = await this.leaf.run(n * 100 + LEAVES);
     return first.reduce((sum, value) => sum + value, last);
