@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { seeded } from '../support/scripted-scheduler.js';
+import { seeded } from '../support/seeded.js';
 import { TypeScriptProcess } from '../support/typescript-process.js';
 
 const KILLS = 20;

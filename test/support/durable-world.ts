@@ -5,7 +5,8 @@ import {
   type DurableFunction,
   type FunctionLookup,
 } from '../../lib/coroutine/index.js';
-import { IdleClock, ScriptedScheduler, seeded, type Faults } from './scripted-scheduler.js';
+import { IdleClock, ScriptedScheduler, type Faults } from './scripted-scheduler.js';
+import { seeded } from './seeded.js';
 
 /** Registers the decorated methods of objects, as an application does for its providers. */
 export function provide(...instances: object[]): FunctionLookup {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { provide, World, type WorldOptions } from '../../support/durable-world.js';
-import { seeded } from '../../support/scripted-scheduler.js';
+import { seeded } from '../../support/seeded.js';
 import { expected, Leaf, Programs, setLatency } from './programs.js';
 
 const open: World[] = [];

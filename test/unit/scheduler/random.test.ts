@@ -16,13 +16,13 @@ import {
   poll,
   read,
   resultsOf,
-  seeded,
   stateOf,
   tailCall,
   text,
   World,
   type RunOptions,
 } from './world.js';
+import { seeded } from '../../support/seeded.js';
 
 const SEEDS = 30;
 const STEPS = 60;

@@ -3,7 +3,7 @@ import { Deque } from '../../../lib/scheduler/core/deque.js';
 import { childId, rootId } from '../../../lib/scheduler/core/ids.js';
 import { secureRandom } from '../../../lib/scheduler/core/random.js';
 import { TimerHeap } from '../../../lib/scheduler/core/timer-heap.js';
-import { seeded } from './world.js';
+import { seeded } from '../../support/seeded.js';
 
 describe('a timer heap', () => {
   it('gives items by time, however they were added, moved and removed', () => {

@@ -21,6 +21,7 @@ import {
   type Transport,
 } from '../../../lib/scheduler/index.js';
 import { ManualClock } from '../../support/manual-clock.js';
+import { seeded } from '../../support/seeded.js';
 
 /** The endpoint in the process, and one that speaks nothing but the protocol. */
 export const LOCAL = 'http://local';
@@ -38,17 +39,6 @@ export class Log implements SchedulerLog {
   log = (message: string): void => void this.lines.push(`log ${message}`);
   warn = (message: string): void => void this.lines.push(`warn ${message}`);
   error = (message: string): void => void this.lines.push(`error ${message}`);
-}
-
-/** Numbers that look random and are the same in each run (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let value = Math.imul(state ^ (state >>> 15), 1 | state);
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
-    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** A store that shows what was committed. */
