@@ -15,13 +15,16 @@ export class DurablePromise<T> extends Promise<T> {
   observed = false;
   /** The operation that settles it; undefined for a `gather`, which many settle. */
   operation: Operation | undefined;
+  /** The run that it belongs to. */
+  owner: object | undefined;
   private onObserved: (() => void) | undefined;
   private settle!: { resolve: (value: T | PromiseLike<T>) => void; reject: (reason: unknown) => void };
 
-  static pending<T>(onObserved: () => void): DurablePromise<T> {
+  static pending<T>(owner: object, onObserved: () => void): DurablePromise<T> {
     let settle: DurablePromise<T>['settle'] | undefined;
     const promise = new DurablePromise<T>((resolve, reject) => (settle = { resolve, reject }));
     if (settle !== undefined) promise.settle = settle;
+    promise.owner = owner;
     promise.onObserved = onObserved;
     return promise;
   }

@@ -231,12 +231,17 @@ export class Execution implements DurableRun, RunScope, Settling {
     return this.join(specs.map((spec) => this.makeCall(spec)));
   }
 
+  /** Whether the promise is one of this run's own. */
+  owns(promise: unknown): promise is DurablePromise<unknown> {
+    return promise instanceof DurablePromise && promise.owner === this;
+  }
+
   /** Joins promises of this run: they count as awaited by one `gather`. */
   join<T>(promises: readonly DurablePromise<T>[]): Promise<T[]> {
     const group = { outstanding: 0 };
     // What is itself a join is awaited as such; an operation counts for this group once somebody awaits the group.
     const all = Promise.all(promises.map((promise) => (promise.operation === undefined ? promise : promise.quietly())));
-    const joined = DurablePromise.pending<T[]>(() => {
+    const joined = DurablePromise.pending<T[]>(this, () => {
       for (const { operation } of promises) if (operation !== undefined) this.pending.await(operation, group);
       this.progress();
     });
@@ -276,7 +281,7 @@ export class Execution implements DurableRun, RunScope, Settling {
   }
 
   private make(build: (base: OperationBase) => Operation): DurablePromise<unknown> {
-    const promise = DurablePromise.pending<unknown>(() => {
+    const promise = DurablePromise.pending<unknown>(this, () => {
       this.pending.await(operation, undefined);
       this.progress();
     });

@@ -1,10 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import ms, { type StringValue } from 'ms';
 import { boundFunctionsOfMethod, type DurableMethod } from '../decorators/function-metadata.js';
+import { parseDuration } from '../dispatch.duration.js';
 import { InvalidArgumentError } from '../errors/index.js';
 import { pack, packArguments } from '../values/index.js';
 import { currentRun, currentScope } from './context.js';
-import { DurablePromise } from './durable-promise.js';
 import { Execution } from './execution.js';
 import type { CallSpec, CurrentCall } from './types.js';
 
@@ -30,8 +29,7 @@ export function gather<T>(calls: Iterable<Awaitable<T>>): Promise<T[]>;
 export function gather(calls: Iterable<Awaitable<unknown>>): Promise<unknown[]> {
   const promises = Array.from(calls, toPromise);
   const run = currentRun();
-  if (run instanceof Execution && promises.every((promise) => promise instanceof DurablePromise))
-    return run.join(promises);
+  if (run instanceof Execution && promises.every((promise) => run.owns(promise))) return run.join(promises);
   return Promise.all(promises);
 }
 
@@ -119,13 +117,8 @@ async function plainTimer(time: number): Promise<void> {
   for (let left = time; left > 0; left -= LONGEST_TIMER) await delay(Math.min(left, LONGEST_TIMER));
 }
 
-function durationOf(duration: number | string, what: string): number {
-  const time = typeof duration === 'number' ? duration : ms(duration as StringValue);
-  if (Number.isFinite(time) && time >= 0) return time;
-  throw new InvalidArgumentError(
-    `${what} got ${JSON.stringify(duration)}: give milliseconds, or a string such as '30s', '1h' or '7d'.`,
-  );
-}
+const durationOf = (duration: number | string, what: string): number =>
+  parseDuration(duration, what, (message) => new InvalidArgumentError(message));
 
 /**
  * Runs local code once and records its result: random values, clocks, requests whose effect must not be repeated by a

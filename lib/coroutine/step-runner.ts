@@ -20,6 +20,18 @@ export async function runStep(
       if (!isRetryable(statusOf(error)) || attempt >= maxAttempts || current.signal.aborted) throw error;
     }
     const delay = random() * Math.min(max, initial * multiplier ** (attempt - 1));
-    await outsideOfRuns(() => new Promise<void>((resolve) => clock.at(clock.now() + delay, resolve)));
+    await outsideOfRuns(() => pause(delay, clock, current.signal));
   }
+}
+
+/** Ends early when the run is over: a timer must not keep the process alive then. */
+function pause(delay: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const alarm = clock.at(clock.now() + delay, resolve);
+    const onAbort = (): void => {
+      alarm.cancel();
+      resolve();
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
 }

@@ -20,8 +20,8 @@ export class Parking {
     this.core.commits.progress(record, { ...record.progress, state: 'incompatible', crashes: 0 });
     this.parked.set(record, run.fn.policy(record.version)?.version ?? '');
     this.core.log.warn(
-      `call ${record.id} of ${record.fn.name} is parked as incompatible: ${error.message}. ` +
-        'Register a version of the function that fits its state, retry the call, or cancel it.',
+      `call ${record.id} of ${record.fn.name} is parked as incompatible: it goes on when code that fits is here, or is ` +
+        `retried or cancelled by hand. ${error.message}`,
     );
   }
 

@@ -400,8 +400,8 @@ describe('code outside of durable functions', () => {
     await expect(tailCall(bank.charge, 4)).resolves.toBe('charged 4');
     await expect(call({ function: 'x' })).rejects.toThrow(/durable function only/);
   });
-  test.each(['soon', -1, Number.NaN, Infinity])('sleep(%p) is refused', async (duration) => {
-    await expect(sleep(duration)).rejects.toThrow(InvalidArgumentError);
+  test.each(['soon', '', undefined, -1, Number.NaN, Infinity])('sleep(%p) is refused', async (duration) => {
+    await expect(sleep(duration as string)).rejects.toThrow(InvalidArgumentError);
   });
 
   test('that a function left behind is warned of, and runs in place', async () => {

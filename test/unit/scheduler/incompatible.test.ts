@@ -72,7 +72,9 @@ describe('a call whose state fits no code that is here', () => {
     expect((await world.scheduler.list({ state: 'incompatible' })).calls.map((call) => call.id)).toEqual([id]);
     expect(world.requestsOf('f')).toHaveLength(2);
     expect(world.log.lines).toHaveLength(1);
-    expect(world.log.lines[0]).toMatch(/parked as incompatible: another function is called.*Register a version/);
+    expect(world.log.lines[0]).toMatch(
+      /parked as incompatible: it goes on when code that fits is here.*another function is called/,
+    );
   });
 
   describe('and that is parked', () => {
