@@ -23,7 +23,7 @@ import {
 } from './endpoint/index.js';
 import { ConfigurationError } from './errors/index.js';
 import { DispatchLifecycle, EmbeddedEngine, RemoteEngine, type DispatchEngine } from './engine/index.js';
-import { SystemClock, type Clock } from './protocol/index.js';
+import { SystemClock, type Clock, type FunctionRunner } from './protocol/index.js';
 import { DispatchRegistry, FunctionExplorer } from './registry/index.js';
 import { createStore, StoreError, type Store } from './scheduler/index.js';
 
@@ -77,7 +77,8 @@ export const dispatchProviders: Provider[] = [
   },
 ];
 
-function createRunner(settings: Settings, functions: DispatchRegistry, clock: Clock): CoroutineRuntime {
+/** Runs the functions of the registry. */
+export function createRunner(settings: Settings, functions: DispatchRegistry, clock: Clock): CoroutineRuntime {
   const { replay, maxLive, maxLiveBytes, defaultErrorStatus, mode, endpointUrl } = settings;
   return new CoroutineRuntime({
     functions,
@@ -92,10 +93,11 @@ function createRunner(settings: Settings, functions: DispatchRegistry, clock: Cl
   });
 }
 
-function createEngine(
+/** What the mode of the settings says: the scheduler in the application, or what stands for one elsewhere. */
+export function createEngine(
   settings: Settings,
   registry: DispatchRegistry,
-  runner: CoroutineRuntime,
+  runner: FunctionRunner & { close(): void },
   clock: Clock,
   results: RemoteResults,
 ): DispatchEngine {

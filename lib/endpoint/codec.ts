@@ -25,7 +25,7 @@ export interface Codec {
 }
 
 /** What an `Any` in proto3 JSON can hold: its type must be known to be written out. */
-const registry = createRegistry(
+export const messageRegistry = createRegistry(
   file_google_protobuf_any,
   file_google_protobuf_duration,
   file_google_protobuf_empty,
@@ -46,10 +46,11 @@ const json: Codec = {
   contentType: JSON_TYPE,
   decode: (body) =>
     fromJsonString(RunRequestSchema, new TextDecoder('utf-8', { fatal: true }).decode(body), {
-      registry,
+      registry: messageRegistry,
       ignoreUnknownFields: true,
     }),
-  encode: (response) => new TextEncoder().encode(toJsonString(RunResponseSchema, response, { registry })),
+  encode: (response) =>
+    new TextEncoder().encode(toJsonString(RunResponseSchema, response, { registry: messageRegistry })),
 };
 
 /**

@@ -1,4 +1,13 @@
-export { DISPATCH_PATH, methodUrl, PROTO_TYPE, readErrorMessage, RUN_PATH } from './connect.js';
+export { codecOf, messageRegistry } from './codec.js';
+export {
+  ConnectError,
+  DISPATCH_PATH,
+  JSON_TYPE,
+  methodUrl,
+  PROTO_TYPE,
+  readErrorMessage,
+  RUN_PATH,
+} from './connect.js';
 export { endpointMiddleware, type EndpointMiddleware } from './endpoint.middleware.js';
 export { isBelowPrefix, mountEndpoint } from './endpoint.mount.js';
 export {

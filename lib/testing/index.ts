@@ -1,12 +1,24 @@
 /**
- * What tests of an application's endpoint need: keys, and requests that are signed as a scheduler signs them.
+ * What tests of durable functions, of endpoints and of clients need. Nothing here needs a network but `DispatchServer`
+ * and `EndpointClient.fromUrl`.
  *
- * ```ts
- * const keys = generateKeyPair();
- * const key = parsePrivateKey(keys.privateKey, 'the test key');
- * const headers = signRequest({ method: 'POST', url, headers: { 'content-type': 'application/proto' }, body }, key, { created });
- * ```
+ * - `TestTime`: the real scheduler, in memory, on time that the test moves.
+ * - `EndpointClient`: calls an application's endpoint as a scheduler does.
+ * - `DispatchService`, `DispatchServer`: a small scheduler, and the same on HTTP.
+ * - `generateKeyPair`, `signRequest` and their like: keys and signatures.
  */
+export { DispatchServer, type DispatchServerOptions } from './dispatch.server.js';
+export {
+  DispatchService,
+  type DispatchContext,
+  type DispatchServiceOptions,
+  type QueuedRun,
+  type Roundtrip,
+} from './dispatch.service.js';
+export { EndpointClient, type EndpointClientOptions, type FromAppOptions } from './endpoint.client.js';
+export type { HttpClient, HttpClientRequest, HttpClientResponse } from './http-client.js';
+export { TestTime, type TestTimeOptions } from './test-time.js';
+export { pack, unpack } from '../values/index.js';
 export {
   generateKeyPair,
   parsePrivateKey,
@@ -15,4 +27,4 @@ export {
   SignatureError,
   verifyRequest,
 } from '../signature/index.js';
-export type { PrivateKey, PublicKey } from '../signature/index.js';
+export type { KeyPair, PrivateKey, PublicKey } from '../signature/index.js';
