@@ -127,9 +127,18 @@ export class DispatchService {
     }
   }
 
-  /** The runs that are to be made, in order: of calls that have not begun, that are run again, or that wait for a time. */
+  /**
+   * The runs that are to be made, in order: of calls that have not begun, that are run again, that are resumed, and that
+   * wait for nothing but a time. Empty when nothing is left to do.
+   */
   get queue(): readonly QueuedRun[] {
-    return [...this.queued()].map(([call, dueAt]) => ({ dispatchId: call.id, request: call.request(), dueAt }));
+    const now = Date.now();
+    return (
+      [...this.queued()]
+        // One that waits for results as well comes when they do, or when its time has come first.
+        .filter(([call, dueAt]) => dueAt <= now || call.children.size === 0)
+        .map(([call, dueAt]) => ({ dispatchId: call.id, request: call.request(), dueAt }))
+    );
   }
 
   /**

@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger, type INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { Test } from '@nestjs/testing';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DispatchClient } from 'nestjs-dispatch';
+import { TestTime } from 'nestjs-dispatch/testing';
 import request from 'supertest';
 import { AppModule } from './app.module.js';
 import { Warehouse } from './orders.js';
@@ -13,13 +15,17 @@ describe('the quickstart', () => {
   let folder: string;
   let app: INestApplication;
   let lines: string[];
+  let time: TestTime;
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'quickstart-'));
     process.env.DISPATCH_STORE = join(folder, 'dispatch.db');
     lines = [];
+    time = new TestTime();
     jest.spyOn(Logger.prototype, 'log').mockImplementation((line: unknown) => void lines.push(String(line)));
-    app = await start();
+    const builder = Test.createTestingModule({ imports: [AppModule] });
+    const module = await time.control(builder).compile();
+    app = await module.createNestApplication({ logger: false }).init();
   });
 
   afterEach(async () => {
@@ -29,6 +35,7 @@ describe('the quickstart', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
+  /** As `main.ts` does: with its store on disk, in real time. */
   async function start(): Promise<INestApplication> {
     const created = await NestFactory.create(AppModule, { logger: false });
     return created.init();
@@ -43,7 +50,14 @@ describe('the quickstart', () => {
   const idOf = (body: unknown): string => (body as { id: string }).id;
 
   it('answers with an id, charges at the second attempt, packs all items and tells the receipt', async () => {
-    const id = idOf((await order('1ms')).body);
+    const id = idOf((await order('3d')).body);
+    await time.drain();
+    expect(lines.filter((line) => /pays|packing/.test(line))).toEqual([]); // the bank did not answer
+    await time.advance('2d');
+    const waiting = await request(app.getHttpServer()).get(`/orders/${id}`).expect(200);
+    expect(waiting.body).toEqual({ state: 'suspended', waitsFor: 'time' });
+    await time.advance('1d');
+    await time.advance('1s'); // the courier's three days began after the second attempt
     const receipt = await request(app.getHttpServer()).get(`/orders/${id}/receipt`).expect(200);
     expect(receipt.body).toEqual({
       customer: 'Ada',
@@ -62,6 +76,8 @@ describe('the quickstart', () => {
   });
 
   it('goes on with an order after a restart, and neither charges nor packs again', async () => {
+    await app.close();
+    app = await start();
     const id = idOf((await order('300ms')).body);
     await packed(id);
     const { length } = lines;

@@ -272,6 +272,30 @@ describe('polls', () => {
     expect(scripted.requests.slice(2).map(resultsOf)).toEqual([[[1, 'a']], [[1, 'a']]]);
   });
 
+  it('resumes a call that waits for results when its time has come first', async () => {
+    let now = 1_000_000;
+    const clock = jest.spyOn(Date, 'now').mockImplementation(() => now);
+    try {
+      const { service, scripted, functions } = script([
+        poll({ state: state('1'), calls: [child(1n)], maxWait: { seconds: 60n } }),
+        failed(Status.TEMPORARY_ERROR),
+        failed(Status.TEMPORARY_ERROR),
+        exit('end'),
+      ]);
+      await service.dispatch({ calls: [callOf('parent')] }, context);
+      await service.dispatchCalls();
+      await service.dispatchCalls();
+      expect(functions()).toEqual(['child']);
+      now += 60_000;
+      expect(functions()).toEqual(['parent', 'child']);
+      scripted.requests.length = 0;
+      await service.dispatchCalls();
+      expect(scripted.requests.map(resultsOf)).toEqual([[], ['input']]);
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
   it('leaves a timer in the queue until its time', async () => {
     let now = 1_000_000;
     const clock = jest.spyOn(Date, 'now').mockImplementation(() => now);
@@ -331,7 +355,7 @@ describe('polls', () => {
     await service.dispatch({ calls: [callOf('parent')] }, context);
     await service.dispatchCalls();
     await service.dispatchCalls();
-    expect(service.queue.map(({ request }) => request.function)).toEqual(['child', 'parent']);
+    expect(service.queue.map(({ request }) => request.function)).toEqual(['parent', 'child']);
     await service.dispatchCalls();
     expect(service.queue).toEqual([]);
     expect(scripted.requests).toHaveLength(5);
@@ -344,7 +368,7 @@ describe('a started service', () => {
       jest.spyOn(Logger.prototype, level).mockImplementation(() => undefined);
     }
   });
-  afterEach(() => jest.restoreAllMocks());
+  afterEach(() => void jest.restoreAllMocks());
 
   async function withMaths(use: (service: DispatchService, maths: Maths) => Promise<void>): Promise<void> {
     const builder = Test.createTestingModule({

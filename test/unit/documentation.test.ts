@@ -12,17 +12,33 @@ const read = (path: string): string => readFileSync(path, 'utf8');
 const readme = read('README.md');
 
 describe('the documentation', () => {
-  it.each([...readme.matchAll(/<!-- (\S+) -->\n```ts\n([^]*?)```/g)].map(([, path = '', code]) => ({ path, code })))(
-    'shows $path as it is',
-    ({ path, code }) => {
-      expect(code).toBe(read(path));
-    },
-  );
+  it.each(PAGES.flatMap(examplesOf))('$page shows $path as it is', ({ path, code }) => {
+    expect(code).toBe(read(path));
+  });
+
+  it('shows every example of the test kit, and explains every name that it exports', () => {
+    const examples = readdirSync('test/kit/examples').map((name) => `test/kit/examples/${name}`);
+    expect(
+      examplesOf('docs/testing.md')
+        .map(({ path }) => path)
+        .sort(),
+    ).toEqual(examples.sort());
+    const exported = [...read('lib/testing/index.ts').matchAll(/export \{([^}]*)\}/g)]
+      .flatMap(([, names = '']) => names.split(','))
+      .map((name) => name.trim())
+      .filter((name) => name !== '' && !name.startsWith('type '));
+    const page = read('docs/testing.md');
+    const examplesText = examples.map(read).join('');
+    expect(exported.length).toBeGreaterThan(9);
+    expect(exported.filter((name) => !page.includes(`\`${name}`))).toEqual([]);
+    expect(exported.filter((name) => !examplesText.includes(name))).toEqual([]);
+  });
 
   it('begins with the quickstart', () => {
     expect(readme.match(/<!-- \S+ -->/g)).toEqual([
       '<!-- sample/01-quickstart/orders.ts -->',
       '<!-- sample/01-quickstart/app.module.ts -->',
+      '<!-- test/kit/examples/time.test.ts -->',
     ]);
   });
 
@@ -78,6 +94,12 @@ describe('the documentation', () => {
     expect(read('CHANGELOG.md')).toContain(`\n## ${version}\n`);
   });
 });
+
+/** Code of a page that is that of a file, which the line before it names. */
+function examplesOf(page: string): { page: string; path: string; code: string }[] {
+  const found = read(page).matchAll(/<!-- (\S+) -->\n```ts\n([^]*?)```/g);
+  return [...found].map(([, path = '', code = '']) => ({ page, path, code }));
+}
 
 /** The part of the README below a heading of the second level. */
 function section(heading: string): string {
