@@ -1,5 +1,4 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { fromBinary, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { codecOf, ConnectError, DISPATCH_PATH, JSON_TYPE, messageRegistry, PROTO_TYPE } from '../endpoint/index.js';
 import { ConfigurationError, InvalidArgumentError, UnauthenticatedError } from '../errors/index.js';
@@ -48,7 +47,7 @@ export class DispatchServer {
    * @throws ConfigurationError while it is not started
    */
   get url(): string {
-    const address = this.server?.address() as AddressInfo | string | null | undefined;
+    const address = this.server?.address();
     if (typeof address !== 'object' || address === null) {
       throw new ConfigurationError('The DispatchServer has no address yet: await start() first.');
     }

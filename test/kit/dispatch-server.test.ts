@@ -132,9 +132,10 @@ describe('an application behind a dispatch server', () => {
       jest.spyOn(Logger.prototype, level).mockImplementation(() => undefined);
     }
     const keys = generateKeyPair();
-    let endpoint: EndpointClient | undefined;
-    const run: EndpointClient['run'] = (request) => endpoint?.run(request) ?? Promise.reject(new Error('not ready'));
-    const service = new DispatchService({ run }, { apiKey: 'the key', collectRoundtrips: true });
+    const service = new DispatchService(
+      { run: (request) => endpoint.run(request) },
+      { apiKey: 'the key', collectRoundtrips: true },
+    );
     const server = new DispatchServer(service);
     await server.start();
     cleanups.push(() => server.stop());
@@ -152,7 +153,7 @@ describe('an application behind a dispatch server', () => {
     const app = module.createNestApplication();
     await app.init();
     cleanups.push(() => app.close());
-    endpoint = EndpointClient.fromApp(app, { signingKey: keys.privateKey });
+    const endpoint = EndpointClient.fromApp(app, { signingKey: keys.privateKey });
     service.start();
     cleanups.push(() => service.stop());
     return { service, client: app.get(DispatchClient), maths: app.get(Maths) };

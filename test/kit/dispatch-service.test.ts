@@ -10,7 +10,7 @@ import {
   TCPError,
   UnauthenticatedError,
 } from '../../lib/index.js';
-import { RunResponseSchema, type RunRequest, type RunResponse } from '../../lib/proto.js';
+import { RunResponseSchema, type RunRequestSchema, type RunRequest, type RunResponse } from '../../lib/proto.js';
 import { DispatchService, EndpointClient, pack, unpack, type DispatchServiceOptions } from '../../lib/testing/index.js';
 import { Maths } from './functions.js';
 
@@ -26,7 +26,7 @@ class ScriptedEndpoint {
   readonly requests: RunRequest[] = [];
   constructor(private readonly answers: (Answer | Error | ((request: RunRequest) => Answer))[]) {}
 
-  async run(request: MessageInitShape<typeof import('../../lib/proto.js').RunRequestSchema>): Promise<RunResponse> {
+  async run(request: MessageInitShape<typeof RunRequestSchema>): Promise<RunResponse> {
     this.requests.push(request as RunRequest);
     const answer = this.answers.shift();
     if (answer === undefined) throw new Error('asked once too often');

@@ -7,7 +7,7 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import {
   ConfigurationError,
-  DispatchError,
+  type DispatchError,
   DispatchModule,
   DNSError,
   InvalidArgumentError,

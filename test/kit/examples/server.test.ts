@@ -20,9 +20,7 @@ class Squares {
 
 it('runs the functions of an application that has its scheduler elsewhere', async () => {
   const keys = generateKeyPair();
-  const address = 'http://127.0.0.1:34567'; // where the application will listen
-  const endpoint = EndpointClient.fromUrl(address, { signingKey: keys.privateKey });
-  const service = new DispatchService(endpoint, { apiKey: 'secret' });
+  const service = new DispatchService({ run: (request) => endpoint.run(request) }, { apiKey: 'secret' });
   const server = new DispatchServer(service);
   await server.start();
 
@@ -31,15 +29,16 @@ it('runs the functions of an application that has its scheduler elsewhere', asyn
       DispatchModule.forRoot({
         apiUrl: server.url, // DISPATCH_API_URL
         apiKey: 'secret', // DISPATCH_API_KEY
-        endpointUrl: address, // DISPATCH_ENDPOINT_URL
+        endpointUrl: 'https://squares.example', // DISPATCH_ENDPOINT_URL
         verificationKey: keys.publicKey, // DISPATCH_VERIFICATION_KEY
       }),
     ],
     providers: [Squares],
   }).compile();
   const app = module.createNestApplication();
-  await app.listen(34567, '127.0.0.1');
+  await app.init();
 
+  const endpoint = EndpointClient.fromApp(app, { signingKey: keys.privateKey });
   service.start(); // passes one after another, as calls come
   const squares = app.get(Squares);
   expect(await app.get(DispatchClient).of(squares).sum([1, 2, 3]).result()).toBe(14);
