@@ -4,7 +4,7 @@ import { CallResultSchema, CallSchema, type Call } from '../gen/dispatch/sdk/v1/
 import type { Error as WireError } from '../gen/dispatch/sdk/v1/error_pb.js';
 import { ExitSchema } from '../gen/dispatch/sdk/v1/exit_pb.js';
 import { RunResponseSchema } from '../gen/dispatch/sdk/v1/function_pb.js';
-import { PollSchema } from '../gen/dispatch/sdk/v1/poll_pb.js';
+import { PollSchema, type Poll } from '../gen/dispatch/sdk/v1/poll_pb.js';
 import { packError } from '../values/index.js';
 import { Status } from '../errors/index.js';
 import type { JournalPosition, RunAnswer } from '../protocol/index.js';
@@ -45,7 +45,7 @@ export function exitWithTailCall(call: Call): RunAnswer {
 }
 
 export interface PollParts {
-  readonly state: Uint8Array;
+  readonly state: Poll['state'];
   readonly appended: JournalPosition | undefined;
   readonly calls: Call[];
   /** Milliseconds; undefined: no limit. */
@@ -59,7 +59,7 @@ export function poll({ state, appended, calls, maxWait, minResults }: PollParts)
     directive: {
       case: 'poll',
       value: create(PollSchema, {
-        state: { case: 'coroutineState', value: state },
+        state,
         calls,
         maxWait: maxWait === undefined ? undefined : durationFromMs(maxWait),
         minResults: Math.min(minResults, MAX_RESULTS),

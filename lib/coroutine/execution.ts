@@ -25,6 +25,7 @@ import { ReplayPlan } from './replay-plan.js';
 import type { Resumption, Services } from './services.js';
 import { Settlement } from './settlement.js';
 import { runStep } from './step-runner.js';
+import { bareState, typedState } from './state.js';
 import { Steps, type CompletedStep } from './steps.js';
 import type { Settling } from './turn-end.js';
 import type { CallSpec, DurableFunction, DurableRun } from './types.js';
@@ -445,7 +446,7 @@ export class Execution implements DurableRun, RunScope, Settling {
     this.phase = 'suspended';
     this.reply(
       poll({
-        state: this.plain ? this.journal.whole() : journal,
+        state: this.plain ? typedState(this.journal.whole()) : bareState(journal),
         appended: this.plain ? undefined : this.journal.position,
         calls,
         maxWait: maxWait === undefined || !this.plain ? maxWait : Math.max(SHORTEST_WAIT, maxWait),

@@ -11,6 +11,7 @@ import { Execution } from './execution.js';
 import type { Resumption, RuntimeLog, Services } from './services.js';
 import { positionOf, readJournal, type JournalContents } from './journal.js';
 import { LiveInstances } from './live-instances.js';
+import { journalIn } from './state.js';
 import { TurnEnd } from './turn-end.js';
 import type { FunctionLookup } from './types.js';
 
@@ -86,7 +87,7 @@ export class CoroutineRuntime implements FunctionRunner {
 
   private goOn(request: RunRequest, pollResult: PollResult, resumption: Resumption): Promise<RunAnswer> {
     const { context } = resumption;
-    const state = stateOf(pollResult);
+    const state = journalIn(pollResult);
     if (state === undefined)
       return Promise.resolve(incompatible(request, 'it was written in a form that this runtime does not write'));
     const live = this.instances.get(request.dispatchId);
@@ -156,17 +157,6 @@ export class CoroutineRuntime implements FunctionRunner {
   private giveUp(execution: Execution): void {
     this.instances.delete(execution);
     execution.abandon();
-  }
-}
-
-function stateOf({ state }: PollResult): Uint8Array | undefined {
-  switch (state.case) {
-    case 'coroutineState':
-      return state.value;
-    case 'typedCoroutineState':
-      return undefined;
-    case undefined:
-      return new Uint8Array();
   }
 }
 

@@ -1,10 +1,11 @@
 import { create } from '@bufbuild/protobuf';
 import { durationMs, timestampFromMs, type Any } from '@bufbuild/protobuf/wkt';
 import { crc32 } from 'node:zlib';
+import { bareState, journalIn, typedState } from '../../lib/coroutine/state.js';
 import { Status } from '../../lib/errors/index.js';
 import { CallResultSchema, type Call, type CallResult } from '../../lib/gen/dispatch/sdk/v1/call_pb.js';
 import { RunRequestSchema, type RunRequest } from '../../lib/gen/dispatch/sdk/v1/function_pb.js';
-import { PollResultSchema, type Poll } from '../../lib/gen/dispatch/sdk/v1/poll_pb.js';
+import { PollResultSchema, type Poll, type PollResult } from '../../lib/gen/dispatch/sdk/v1/poll_pb.js';
 import {
   EMPTY_JOURNAL,
   StaleRunError,
@@ -249,11 +250,15 @@ export class ScriptedScheduler {
       directive: {
         case: 'pollResult',
         value: create(PollResultSchema, {
-          state: omitted ? { case: undefined } : { case: 'coroutineState', value: call.journal },
+          state: omitted ? { case: undefined } : this.stateOf(call),
           results,
         }),
       },
     });
+  }
+
+  private stateOf({ journal }: ScriptedCall): PollResult['state'] {
+    return this.options.extended ? bareState(journal) : typedState(journal);
   }
 
   private async send(call: ScriptedCall, request: RunRequest, whole = false): Promise<RunAnswer> {
@@ -309,9 +314,10 @@ export class ScriptedScheduler {
     call.sent.push(...call.inbox.splice(0, call.sending));
     call.sending = 0;
     const { state } = poll;
-    if (state.case !== 'coroutineState') throw new Error('a poll without a state');
-    if (appended !== undefined) this.append(call, state.value, appended);
-    else call.journal = state.value;
+    const journal = journalIn({ state });
+    if (state.case === undefined || journal === undefined) throw new Error('a poll without a state');
+    if (appended !== undefined) this.append(call, journal, appended);
+    else call.journal = journal;
     this.start(call, poll.calls);
   }
 
