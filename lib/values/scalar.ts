@@ -69,7 +69,7 @@ export const readDouble = field1(WireType.Bit64, (reader) => reader.double(), 0)
 export const readFloat = field1(WireType.Bit32, (reader) => reader.float(), 0);
 export const readString = field1(WireType.LengthDelimited, (reader) => reader.string(true), '');
 /** A copy: what user code does to it must not reach the record. */
-export const readBytes = field1(WireType.LengthDelimited, (reader) => reader.bytes().slice(), NO_BYTES);
+export const readBytes = field1(WireType.LengthDelimited, (reader) => new Uint8Array(reader.bytes()), NO_BYTES);
 
 /** Finer than a millisecond is cut off. */
 export function readTimestamp(bytes: Uint8Array): Date {

@@ -3,6 +3,7 @@ import { CancelledError, Status, TimeoutError } from '../../errors/index.js';
 import type { Error as WireError } from '../../gen/dispatch/sdk/v1/error_pb.js';
 import type { FinishedCall } from '../store.js';
 import type { Core } from './core.js';
+import { errorForCaller } from './foreign.js';
 import type { CallRecord } from './record.js';
 import { callResult, failure } from './results.js';
 
@@ -25,7 +26,7 @@ export class Completion {
     core.commits.finish(record, {
       state,
       status,
-      result: callResult(record.id, record.header.correlationId, output, error),
+      result: callResult(record.id, record.header.correlationId, output, error && errorForCaller(core, record, error)),
       finishedAt: core.clock.now(),
       inbox: this.placeFor(record),
     });

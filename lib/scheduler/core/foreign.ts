@@ -4,6 +4,7 @@ import type { Error as WireError } from '../../gen/dispatch/sdk/v1/error_pb.js';
 import { create } from '@bufbuild/protobuf';
 import { ErrorSchema } from '../../gen/dispatch/sdk/v1/error_pb.js';
 import { isExtendedAny } from '../../values/index.js';
+import type { Core } from './core.js';
 import type { CallRecord } from './record.js';
 import { callResult, failure } from './results.js';
 
@@ -20,21 +21,26 @@ export function refusedInput(record: CallRecord, input: Any): WireError {
   );
 }
 
-/**
- * A result as an endpoint may see it that does not speak the extension: the Python SDK unpickles `Error.value` whenever
- * it is set, and nobody knows our own types.
- */
+/** A result as an endpoint may see it that does not speak the extension: nobody else knows our own types. */
 export function foreignResult(result: CallResult): CallResult {
-  const { output, error } = result;
-  if (output && isOwnType(output)) {
-    const reason =
-      `the result is a ${nameOf(output)}, which the calling function cannot read: ` +
-      'return one plain value (JSON, bytes, a date or a protobuf message) to callers of other services';
-    return callResult(result.dispatchId, result.correlationId, undefined, failure('InvalidResponseError', reason));
-  }
-  if (!error || error.value.length === 0) return result;
+  const { output } = result;
+  if (output === undefined || !isOwnType(output)) return result;
+  const reason =
+    `the result is a ${nameOf(output)}, which the calling function cannot read: ` +
+    'return one plain value (JSON, bytes, a date or a protobuf message) to callers of other services';
+  return callResult(result.dispatchId, result.correlationId, undefined, failure('InvalidResponseError', reason));
+}
+
+/**
+ * An error as the caller of what failed may see it. Its value is what one language makes of its own errors, and the Python
+ * SDK unpickles whatever is there: it goes to endpoints that speak the extension, and back to the one that it came from.
+ */
+export function errorForCaller(core: Core, { fn, parent }: CallRecord, error: WireError): WireError {
+  if (error.value.length === 0 || parent === undefined) return error;
+  const caller = parent.fn.endpoint;
+  if (caller === fn.endpoint || core.transport.extended(caller)) return error;
   const { type, message, traceback } = error;
-  return callResult(result.dispatchId, result.correlationId, output, create(ErrorSchema, { type, message, traceback }));
+  return create(ErrorSchema, { type, message, traceback });
 }
 
 function nameOf(any: Any): string {

@@ -4,6 +4,7 @@ import type { Error as WireError } from '../../gen/dispatch/sdk/v1/error_pb.js';
 import type { Exit } from '../../gen/dispatch/sdk/v1/exit_pb.js';
 import type { RunResponse } from '../../gen/dispatch/sdk/v1/function_pb.js';
 import type { RunAnswer } from '../../protocol/index.js';
+import type { Timestamp } from '../store.js';
 import { backoff } from './backoff.js';
 import type { Core } from './core.js';
 import { freshProgress } from './progress.js';
@@ -56,14 +57,9 @@ export class Outcomes {
     const { core } = this;
     const { record } = run;
     if (record.isCancelling) return this.retryCancelled(run);
-    const now = core.clock.now();
     const attempt = record.progress.attempt + 1;
-    const policy = run.fn.policy(record.version)?.retry ?? {};
-    const maxAttempts = policy.maxAttempts ?? core.settings.retry.maxAttempts ?? Infinity;
-    const dueAt = now + backoff(policy, core.settings.retry, attempt, core.random);
-    if (attempt >= maxAttempts || (record.header.expiresAt ?? Infinity) <= dueAt) {
-      return core.completion.fail(record, status, error, result?.output);
-    }
+    const dueAt = this.nextTry(run, attempt);
+    if (dueAt === undefined) return core.completion.fail(record, status, error, result?.output);
     core.runs.end(run);
     core.commits.progress(record, { ...record.progress, state: 'pending', dueAt, attempt, crashes: 0 });
   }
@@ -73,7 +69,9 @@ export class Outcomes {
     const result = directive.case === 'exit' ? directive.value.result : undefined;
     const status = response.status === Status.UNSPECIFIED ? Status.INVALID_RESPONSE : response.status;
     const error = result?.error ?? unexplained(status);
-    if (status === Status.INCOMPATIBLE_STATE) this.incompatible(run, error);
+    const tailCall = directive.case === 'exit' ? directive.value.tailCall : undefined;
+    if (tailCall && isRetryable(status)) this.tailCallLater(run, tailCall, status, error);
+    else if (status === Status.INCOMPATIBLE_STATE) this.incompatible(run, error);
     else if (isRetryable(status)) this.retry(run, status, error, result);
     else this.core.completion.fail(run.record, status, error, result?.output);
   }
@@ -89,8 +87,19 @@ export class Outcomes {
     completion.complete(record, 'succeeded', Status.OK, output, error);
   }
 
+  /** The Python SDK's `Reset`: the function asks to be tried again as another call, after a backoff. */
+  private tailCallLater(run: Run, call: Call, status: Status, error: WireError): void {
+    const { core } = this;
+    const { record } = run;
+    if (record.isCancelling) return core.completion.cancel(record);
+    const attempt = record.progress.attempt + 1;
+    const again = this.nextTry(run, attempt);
+    if (again === undefined) return core.completion.fail(record, status, error);
+    this.tailCall(run, call, { attempt, dueAt: again });
+  }
+
   /** The call is replaced, under its id, with its creation time and expiration. */
-  private tailCall(run: Run, call: Call): void {
+  private tailCall(run: Run, call: Call, { attempt, dueAt } = { attempt: 0, dueAt: this.core.clock.now() }): void {
     const { core } = this;
     const { record } = run;
     const problem = invalidChild(core, call);
@@ -105,7 +114,7 @@ export class Outcomes {
     record.beginAgain();
     core.payloads.takeInput(record);
     core.payloads.holdInput(record, call.input);
-    core.commits.replace(record, freshProgress(core.clock.now(), record.progress.incarnation + 1), call.input);
+    core.commits.replace(record, { ...freshProgress(dueAt, record.progress.incarnation + 1), attempt }, call.input);
     core.cancellation.cancelChildren(record);
   }
 
@@ -122,19 +131,23 @@ export class Outcomes {
   private restart(run: Run, error: WireError): void {
     const { core } = this;
     const { record } = run;
-    const now = core.clock.now();
     const attempt = record.progress.attempt + 1;
-    const policy = run.fn.policy(record.version)?.retry ?? {};
-    const dueAt = now + backoff(policy, core.settings.retry, attempt, core.random);
-    const maxAttempts = policy.maxAttempts ?? core.settings.retry.maxAttempts ?? Infinity;
-    if (attempt >= maxAttempts || (record.header.expiresAt ?? Infinity) <= dueAt) {
-      return core.completion.fail(record, Status.INCOMPATIBLE_STATE, error);
-    }
+    const dueAt = this.nextTry(run, attempt);
+    if (dueAt === undefined) return core.completion.fail(record, Status.INCOMPATIBLE_STATE, error);
     core.runs.end(run);
     core.commits.touch(record);
     record.beginAgain();
     core.commits.restart(record, { ...freshProgress(dueAt, record.progress.incarnation + 1), attempt });
     core.cancellation.cancelChildren(record);
+  }
+
+  /** When the call may be tried again after that many attempts; undefined: its attempts or its time are used up. */
+  private nextTry({ fn, record }: Run, attempt: number): Timestamp | undefined {
+    const { clock, random, settings } = this.core;
+    const policy = fn.policy(record.version)?.retry ?? {};
+    const maxAttempts = policy.maxAttempts ?? settings.retry.maxAttempts ?? Infinity;
+    const dueAt = clock.now() + backoff(policy, settings.retry, attempt, random);
+    return attempt >= maxAttempts || (record.header.expiresAt ?? Infinity) <= dueAt ? undefined : dueAt;
   }
 
   /** A run of a call that is being cancelled failed: its cleanup is tried again, if there is any to do. */

@@ -42,6 +42,24 @@ describe('an endpoint that speaks nothing but the protocol', () => {
     expect(read((await world.run('parent', { endpoint })).result.output)).toBe(expected);
   });
 
+  it('gets the value of an error back that it made itself, after a restart as well', async () => {
+    world.define('child', withValue);
+    world.define('parent', (request) => {
+      const [result] = resultsOf(request) ?? [];
+      if (!result)
+        return poll({ minResults: 2, calls: [callOf({ function: 'child' }), callOf({ id: 1, function: 'late' })] });
+      return exit(`${result.error?.type} ${result.error?.value.length}`);
+    });
+    let isLate = true;
+    world.define('late', () => (isLate ? failed(Status.TEMPORARY_ERROR) : exit('late')));
+    const id = await world.dispatch('parent', { endpoint: FOREIGN });
+    await world.idle();
+    await world.restart();
+    isLate = false;
+    await world.advance(60_000);
+    expect(read((await world.scheduler.wait(id)).result.output)).toBe('Error 1');
+  });
+
   it('gets an error for a result of a type of ours', async () => {
     world.define('child', () => exitWith({ output: OURS }));
     joinsOne('child', LOCAL);

@@ -50,6 +50,42 @@ describe('a tail call', () => {
     ]);
   });
 
+  it('is made after a backoff when it comes with a status that is retried', async () => {
+    const again = (input: string) => {
+      const answer = tailCall({ function: 'second', input: text(input) });
+      answer.response.status = Status.TEMPORARY_ERROR;
+      return answer;
+    };
+    world.define('first', () => again('1'));
+    world.define('second', (request) => (inputOf(request) === '1' ? again('2') : exit(inputOf(request))));
+    const id = await world.dispatch('first');
+    await world.idle();
+    expect(world.requestsOf('second')).toHaveLength(0);
+    await world.advance(60_000);
+    expect(read((await world.scheduler.wait(id)).result.output)).toBe('2');
+    expect(world.requestsOf('first')).toHaveLength(1);
+    expect(world.contextsOf('second')).toMatchObject([
+      { attempt: 2, incarnation: 2 },
+      { attempt: 3, incarnation: 3 },
+    ]);
+  });
+
+  it('is not made when it comes with a status that is final, or once the call may not be tried again', async () => {
+    const answer = (status: Status) => {
+      const asked = tailCall({ function: 'second' });
+      asked.response.status = status;
+      return asked;
+    };
+    world.define('second', () => exit('made'));
+    world.define('final', () => answer(Status.INVALID_ARGUMENT));
+    expect((await world.run('final')).status).toBe(Status.INVALID_ARGUMENT);
+    world.define('expiring', () => answer(Status.THROTTLED));
+    const id = await world.dispatch('expiring', { expiration: 1 });
+    await world.advance(60_000);
+    expect((await world.scheduler.wait(id)).result.error?.type).toMatch(/ThrottleError|TimeoutError/);
+    expect(world.requestsOf('second')).toHaveLength(0);
+  });
+
   it('cancels the children of what it replaces, whose results nobody sees any more', async () => {
     world.define('child', () => turns(20).then(() => exit('old')));
     world.define('first', (request) =>
