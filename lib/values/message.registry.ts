@@ -77,8 +77,8 @@ export function readMessage(typeName: string, bytes: Uint8Array): Message {
     );
   }
   try {
-    // A copy: fields of bytes are views of what they are read from.
-    return fromBinary(schema, bytes.slice());
+    // A copy, which slice() of a Buffer is not: fields of bytes are views of what they are read from.
+    return fromBinary(schema, new Uint8Array(bytes));
   } catch (error) {
     throw malformed(typeName, error);
   }

@@ -68,7 +68,7 @@ export const readUInt32 = field1(WireType.Varint, (reader) => reader.uint32(), 0
 export const readDouble = field1(WireType.Bit64, (reader) => reader.double(), 0);
 export const readFloat = field1(WireType.Bit32, (reader) => reader.float(), 0);
 export const readString = field1(WireType.LengthDelimited, (reader) => reader.string(true), '');
-/** A copy: what user code does to it must not reach the record. */
+/** A copy, which slice() of a Buffer is not: what user code does to it must not reach the record. */
 export const readBytes = field1(WireType.LengthDelimited, (reader) => new Uint8Array(reader.bytes()), NO_BYTES);
 
 /** Finer than a millisecond is cut off. */

@@ -69,7 +69,7 @@ async function plain(scenarios: Scenarios, client: DispatchClient, endpoint: str
   const echoed: [string, unknown][] = [
     ['NoneType', null],
     ['bool', true],
-    ['int', 2 ** 53],
+    ['int', 2 ** 53 - 1],
     ['float', 0.5],
     ['str', 'grüße\u{1f600}'],
     ['bytes', new Uint8Array([0, 255, 128])],

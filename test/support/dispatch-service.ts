@@ -35,7 +35,9 @@ export class TinyDispatchService {
         if (this.apiKey !== undefined && request.headers.authorization !== `Bearer ${this.apiKey}`) {
           return void response.writeHead(401).end('{"code":"unauthenticated","message":"wrong key"}');
         }
-        if (request.url !== '/dispatch.sdk.v1.DispatchService/Dispatch') return void response.writeHead(404).end();
+        if (request.url !== '/dispatch.sdk.v1.DispatchService/Dispatch') {
+          return void response.writeHead(404).end('{"code":"not_found","message":"there is no such path"}');
+        }
         const { calls } = fromBinary(DispatchRequestSchema, Buffer.concat(chunks));
         this.requests.push({ headers: request.headers, calls });
         const ids = calls.map(() => (++this.count).toString(16).padStart(32, '0'));

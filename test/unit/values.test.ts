@@ -328,6 +328,20 @@ describe('values come back as they were', () => {
     (unpack(any) as Uint8Array).fill(0);
     expect(unpack(any)).toEqual(Uint8Array.of(1, 2, 3));
   });
+
+  test('nor with bytes that were read from a Buffer, as the network has them', () => {
+    const any = fromBinary(AnySchema, Buffer.from(toBinary(AnySchema, pack(Uint8Array.of(1, 2, 3)))));
+    const bytes = unpack(any) as Uint8Array;
+    expect(Object.getPrototypeOf(bytes)).toBe(Uint8Array.prototype);
+    bytes.fill(0);
+    expect(unpack(any)).toEqual(Uint8Array.of(1, 2, 3));
+    const value = create(BytesValueSchema, { value: Uint8Array.of(1, 2, 3) });
+    const held = pack(create(CallSchema, { function: 'f', input: pack(value) }));
+    const message = fromBinary(AnySchema, Buffer.from(toBinary(AnySchema, held)));
+    const call = unpack(message) as { input: Any };
+    call.input.value.fill(0);
+    expect(unpack((unpack(message) as { input: Any }).input)).toEqual(Uint8Array.of(1, 2, 3));
+  });
 });
 
 describe('errors as values', () => {
