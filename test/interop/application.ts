@@ -113,8 +113,8 @@ export interface Application {
 }
 
 /** A Nest application on a port of its own. */
-export async function startApplication(options: DispatchModuleOptions): Promise<Application> {
-  const port = await freePort();
+export async function startApplication(options: DispatchModuleOptions, given?: number): Promise<Application> {
+  const port = given ?? (await freePort());
   const url = `http://127.0.0.1:${port}`;
   const module = await Test.createTestingModule({
     imports: [DispatchModule.forRoot({ endpointUrl: url, ...options })],
