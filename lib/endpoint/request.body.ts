@@ -72,7 +72,8 @@ export function discardRest(request: IncomingMessage, limit: number, timeout: nu
   const cut = (): void => {
     request.socket.destroy();
   };
-  const timer = setTimeout(cut, timeout);
+  // A process that ends does not wait for it.
+  const timer = setTimeout(cut, timeout).unref();
   request.on('error', () => undefined);
   request.once('close', () => clearTimeout(timer));
   request.once('end', () => clearTimeout(timer));
