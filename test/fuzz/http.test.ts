@@ -11,7 +11,7 @@ import { mutate } from './mutations.js';
 import { Random } from './random.js';
 
 const SEED = Number(process.env['FUZZ_SEED'] ?? 1);
-const INPUTS = 1000;
+const INPUTS = 4000;
 const PATH = '/dispatch.sdk.v1.FunctionService/Run';
 /** Those of the endpoint, and 431: Node's own word for headers that are too large. */
 const EXPECTED = new Set([200, 400, 401, 403, 404, 408, 431]);
