@@ -2,6 +2,7 @@ import { describe, parseDuration } from './dispatch.duration.js';
 import type { DispatchModuleOptions, EmbeddedSchedulerOptions, EndpointOptions } from './dispatch.options.js';
 import { ConfigurationError, isFailure, type Status } from './errors/index.js';
 import { refuseUnknownNames } from './dispatch.spelling.js';
+import { MAX_MESSAGE_BYTES } from './protocol/index.js';
 import type { Store } from './scheduler/index.js';
 
 /** A value, and what a message calls the place it came from. */
@@ -50,8 +51,6 @@ export interface Settings {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** PROTOCOL: no request is larger. */
-export const MAX_BODY_BYTES = 16_000_000;
 const DEFAULT_STORE = './.dispatch/dispatch.db';
 const DEFAULT_SHUTDOWN_GRACE = 10_000;
 
@@ -101,7 +100,7 @@ export function resolveSettings(options: DispatchModuleOptions = {}, environment
     verificationKey: readText(options.verificationKey, 'verificationKey', environment, 'DISPATCH_VERIFICATION_KEY'),
     endpoint: {
       open: readBoolean(endpoint.open, 'endpoint.open') ?? false,
-      maxBodyBytes: readCount(endpoint.maxBodyBytes, 'endpoint.maxBodyBytes', MAX_BODY_BYTES) ?? MAX_BODY_BYTES,
+      maxBodyBytes: readCount(endpoint.maxBodyBytes, 'endpoint.maxBodyBytes', MAX_MESSAGE_BYTES) ?? MAX_MESSAGE_BYTES,
     },
     outside: readOneOf(options.outside, 'outside', ['run', 'warn', 'error']) ?? 'warn',
     replay: readOneOf(options.replay, 'replay', ['live', 'always']) ?? 'live',

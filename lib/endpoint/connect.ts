@@ -7,13 +7,16 @@ export const DISPATCH_PATH = '/dispatch.sdk.v1.DispatchService/Dispatch';
 export const PROTO_TYPE = 'application/proto';
 export const JSON_TYPE = 'application/json';
 
-export type ConnectCode = 'invalid_argument' | 'unauthenticated' | 'permission_denied' | 'not_found' | 'internal';
+export type ConnectCode =
+  'invalid_argument' | 'unauthenticated' | 'permission_denied' | 'not_found' | 'deadline_exceeded' | 'internal';
 
 const HTTP_STATUS: Readonly<Record<ConnectCode, number>> = {
   invalid_argument: 400,
   unauthenticated: 401,
   permission_denied: 403,
   not_found: 404,
+  // Of the two that Connect has had for it, the one that is no fault of the server.
+  deadline_exceeded: 408,
   internal: 500,
 };
 

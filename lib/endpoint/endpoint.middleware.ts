@@ -1,12 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ConnectError, FUNCTION_SERVICE_PATH } from './connect.js';
+import { MAX_MESSAGE_BYTES } from '../protocol/index.js';
+import { FUNCTION_SERVICE_PATH } from './connect.js';
 import type { EndpointRequest, FunctionEndpoint } from './function.endpoint.js';
-
-/** A request of Node's HTTP server, with what body parsers may have left on it. */
-type ServerRequest = IncomingMessage & { originalUrl?: string; rawBody?: unknown; body?: unknown };
+import { discardRest, readBody, type ServerRequest } from './request.body.js';
 
 /** Handles the requests of the endpoint's route and hands on all others. */
 export type EndpointMiddleware = (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
+
+export interface EndpointMiddlewareOptions {
+  /** How long a request's body may take to arrive, in milliseconds. Default: 1 min. Fastify has no limit of its own. */
+  readonly bodyTimeout?: number;
+}
+
+const BODY_TIMEOUT = 60_000;
 
 /**
  * The endpoint as middleware of Node's HTTP server, which is what Express and Fastify take.
@@ -17,13 +23,14 @@ export type EndpointMiddleware = (request: IncomingMessage, response: ServerResp
 export function endpointMiddleware(
   endpoint: FunctionEndpoint,
   isBasePath: (path: string) => boolean,
+  { bodyTimeout = BODY_TIMEOUT }: EndpointMiddlewareOptions = {},
 ): EndpointMiddleware {
   return (request: ServerRequest, response, next) => {
     const target = request.originalUrl ?? request.url ?? '';
     const path = target.split('?', 1)[0] ?? '';
     const start = path.indexOf(FUNCTION_SERVICE_PATH);
     if (request.method !== 'POST' || start === -1 || !isBasePath(path.slice(0, start))) return next();
-    void serve(endpoint, request, response, target, path.slice(start));
+    void serve(endpoint, request, response, { target, procedure: path.slice(start), bodyTimeout });
   };
 }
 
@@ -31,8 +38,7 @@ async function serve(
   endpoint: FunctionEndpoint,
   request: ServerRequest,
   response: ServerResponse,
-  target: string,
-  procedure: string,
+  { target, procedure, bodyTimeout }: { target: string; procedure: string; bodyTimeout: number },
 ): Promise<void> {
   const gone = new AbortController();
   response.once('close', () => {
@@ -43,30 +49,11 @@ async function serve(
     procedure,
     target,
     headers: request.headers,
-    read: () => readBody(request),
+    read: (limit) => readBody(request, limit, bodyTimeout),
     signal: gone.signal,
   } satisfies EndpointRequest);
   if (response.destroyed) return;
+  discardRest(request, MAX_MESSAGE_BYTES, bodyTimeout);
   response.writeHead(status, { ...headers, 'content-length': String(body.byteLength) });
   response.end(body);
-}
-
-/** The body's bytes as they came: signatures are of them. */
-async function readBody(request: ServerRequest): Promise<Uint8Array> {
-  if (request.rawBody instanceof Uint8Array) return request.rawBody;
-  if (request.body instanceof Uint8Array) return request.body;
-  if (request.readableEnded || request.readableDidRead) {
-    throw new ConnectError(
-      'invalid_argument',
-      'a body parser has read the request before the endpoint could: create the application with rawBody: true, ' +
-        'or register the parser after the Nest application has been created',
-    );
-  }
-  const chunks: Uint8Array[] = [];
-  try {
-    for await (const chunk of request as AsyncIterable<Uint8Array>) chunks.push(chunk);
-  } catch {
-    throw new ConnectError('invalid_argument', 'the connection broke before the whole body was there');
-  }
-  return Buffer.concat(chunks);
 }

@@ -1,9 +1,12 @@
 import type { FunctionLookup } from '../coroutine/types.js';
 import type { RunRequest, RunResponse } from '../gen/dispatch/sdk/v1/function_pb.js';
-import type { FunctionRunner } from '../protocol/index.js';
+import { Status } from '../errors/index.js';
+import { MAX_MESSAGE_BYTES, type FunctionRunner } from '../protocol/index.js';
 import type { HttpRequest } from '../signature/index.js';
 import { codecOf, type Codec } from './codec.js';
 import { ConnectError, JSON_TYPE, methodUrl, RUN_PATH } from './connect.js';
+import { failure } from './http.transport.js';
+import { readTimeout, withinTime } from './request.deadline.js';
 
 /** An HTTP request, whatever server it came to. */
 export interface EndpointRequest {
@@ -14,8 +17,11 @@ export interface EndpointRequest {
   readonly target: string;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
-  /** The raw body. */
-  read(): Promise<Uint8Array>;
+  /**
+   * The raw body.
+   * @param limit bytes; more need not be read, because they are refused
+   */
+  read(limit: number): Promise<Uint8Array>;
   /** Fires when the client has gone away. */
   readonly signal?: AbortSignal;
 }
@@ -58,12 +64,19 @@ export class FunctionEndpoint {
   }
 
   private async run(request: EndpointRequest): Promise<EndpointResponse> {
-    const { runner, functions, open, maxBodyBytes, onRun } = this.options;
+    const { open, maxBodyBytes } = this.options;
     if (!open || request.procedure !== RUN_PATH || request.method !== 'POST') {
       throw new ConnectError('not_found', 'there is no such path');
     }
     checkLength(header(request, 'content-length'), maxBodyBytes);
-    const body = await request.read();
+    const timeout = readTimeout(header(request, 'connect-timeout-ms'));
+    return withinTime(timeout, request.signal, (signal) => this.exchange(request, signal));
+  }
+
+  private async exchange(request: EndpointRequest, signal: AbortSignal | undefined): Promise<EndpointResponse> {
+    const { runner, functions, maxBodyBytes, onRun } = this.options;
+    const body = await request.read(maxBodyBytes);
+    if (body.byteLength > maxBodyBytes) throw new ConnectError('invalid_argument', 'content length is too large');
     this.verify(request, body);
 
     const codec = codecOf(header(request, 'content-type'), header(request, 'content-encoding'));
@@ -75,9 +88,9 @@ export class FunctionEndpoint {
     if (run.directive.case === undefined) {
       throw new ConnectError('invalid_argument', 'input or poll_result is required');
     }
-    const { response } = await runner.run(run, { signal: request.signal });
+    const { response, body: answer } = encode(codec, run, (await runner.run(run, { signal })).response);
     onRun?.(run, response);
-    return { status: 200, headers: { 'content-type': codec.contentType }, body: codec.encode(response) };
+    return { status: 200, headers: { 'content-type': codec.contentType }, body: answer };
   }
 
   private verify({ method, target, headers }: EndpointRequest, body: Uint8Array): void {
@@ -120,4 +133,32 @@ function decode(codec: Codec, body: Uint8Array): RunRequest {
   } catch {
     throw new ConnectError('invalid_argument', 'the body is no RunRequest of the given content type');
   }
+}
+
+interface Encoded {
+  readonly response: RunResponse;
+  readonly body: Uint8Array;
+}
+
+/** The answer in the request's content type; what cannot be said in it, or not in one message, is the function's failure. */
+function encode(codec: Codec, { function: name }: RunRequest, response: RunResponse): Encoded {
+  let body: Uint8Array;
+  try {
+    body = codec.encode(response);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return refuseAnswer(codec, `${name} answered with what ${codec.contentType} cannot say: ${reason}`);
+  }
+  if (body.byteLength <= MAX_MESSAGE_BYTES) return { response, body };
+  const [size, limit] = [body.byteLength, MAX_MESSAGE_BYTES].map((count) => count.toLocaleString('en-US'));
+  return refuseAnswer(
+    codec,
+    `${name} answered with ${size} bytes, more than the ${limit} of a message: make fewer calls at a time, or store ` +
+      'large values elsewhere and pass where they are',
+  );
+}
+
+function refuseAnswer(codec: Codec, message: string): Encoded {
+  const { response } = failure(Status.INVALID_RESPONSE, message);
+  return { response, body: codec.encode(response) };
 }

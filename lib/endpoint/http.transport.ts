@@ -1,7 +1,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Status, statusOf, statusOfHttp } from '../errors/index.js';
 import { RunRequestSchema, RunResponseSchema, type RunRequest } from '../gen/dispatch/sdk/v1/function_pb.js';
-import type { RunAnswer } from '../protocol/index.js';
+import { MAX_MESSAGE_BYTES, type RunAnswer } from '../protocol/index.js';
 import type { Transport } from '../scheduler/transport.js';
 import { methodUrl, PROTO_TYPE, readErrorMessage, RUN_PATH } from './connect.js';
 import { errorClassOfStatus } from './status.errors.js';
@@ -22,15 +22,13 @@ export interface HttpTransportOptions {
   readonly maxReplyBytes?: number;
 }
 
-const MAX_REPLY_BYTES = 16_000_000;
-
 /** Runs functions of other applications: posts to their endpoints, as PROTOCOL says. */
 export class HttpTransport implements Transport {
   private readonly exchange: HttpExchange;
   private readonly sign: RequestSigner | undefined;
 
   constructor(options: HttpTransportOptions = {}) {
-    this.exchange = new HttpExchange(options.maxReplyBytes ?? MAX_REPLY_BYTES);
+    this.exchange = new HttpExchange(options.maxReplyBytes ?? MAX_MESSAGE_BYTES);
     this.sign = options.sign;
   }
 

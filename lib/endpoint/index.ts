@@ -1,4 +1,4 @@
-export { codecOf, messageRegistry } from './codec.js';
+export { codecOf } from './codec.js';
 export {
   ConnectError,
   DISPATCH_PATH,

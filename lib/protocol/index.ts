@@ -1,3 +1,4 @@
 export * from './run.js';
+export * from './limits.js';
 export * from './clock.js';
 export * from './system-clock.js';

@@ -57,9 +57,26 @@ export function fieldsOf(headers: HeaderFields): Fields {
 export function fieldValue(fields: Fields, name: string): string | undefined {
   return fields
     .get(name)
-    ?.map((value) => value.replace(/[ \t]*\r\n[ \t]+/g, ' ').replace(/^[ \t]+|[ \t]+$/g, ''))
+    ?.map((value) => trim(value.includes('\r\n') ? unfold(value) : value))
     .join(', ');
 }
+
+/** A line break that is followed by white space joins two lines; others stay, and are refused where they count. */
+function unfold(value: string): string {
+  const [first = '', ...rest] = value.split('\r\n');
+  return rest.reduce((text, line) => (isSpace(line, 0) ? `${trim(text)} ${trim(line)}` : `${text}\r\n${line}`), first);
+}
+
+/** Without the white space around it. By hand: a pattern takes quadratic time for a long run of blanks inside. */
+function trim(value: string): string {
+  let start = 0;
+  let end = value.length;
+  while (start < end && isSpace(value, start)) start++;
+  while (end > start && isSpace(value, end - 1)) end--;
+  return value.slice(start, end);
+}
+
+const isSpace = (value: string, at: number): boolean => value[at] === ' ' || value[at] === '\t';
 
 /** @param authority replaces the one that the request was sent to: what a proxy in between was called */
 export function targetOf(request: HttpRequest, fields: Fields, authority?: string): Target {

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { fromBinary, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf';
-import { codecOf, ConnectError, DISPATCH_PATH, JSON_TYPE, messageRegistry, PROTO_TYPE } from '../endpoint/index.js';
+import { codecOf, ConnectError, DISPATCH_PATH, JSON_TYPE, PROTO_TYPE } from '../endpoint/index.js';
+import { messageTypes } from '../values/index.js';
 import { ConfigurationError, InvalidArgumentError, UnauthenticatedError } from '../errors/index.js';
 import {
   DispatchRequestSchema,
@@ -100,7 +101,7 @@ export class DispatchServer {
     const message = decode(await read(request), isJson);
     const dispatched = await this.service.dispatch(message, { headers: { authorization: headers.authorization } });
     const body = isJson
-      ? new TextEncoder().encode(toJsonString(DispatchResponseSchema, dispatched, { registry: messageRegistry }))
+      ? new TextEncoder().encode(toJsonString(DispatchResponseSchema, dispatched, { registry: messageTypes }))
       : toBinary(DispatchResponseSchema, dispatched);
     return { status: 200, type: isJson ? JSON_TYPE : PROTO_TYPE, body };
   }
@@ -139,7 +140,7 @@ function decode(body: Uint8Array, isJson: boolean): DispatchRequest {
   try {
     if (!isJson) return fromBinary(DispatchRequestSchema, body);
     const text = new TextDecoder('utf-8', { fatal: true }).decode(body);
-    return fromJsonString(DispatchRequestSchema, text, { registry: messageRegistry, ignoreUnknownFields: true });
+    return fromJsonString(DispatchRequestSchema, text, { registry: messageTypes, ignoreUnknownFields: true });
   } catch {
     throw new ConnectError('invalid_argument', 'the body is no DispatchRequest of the given content type');
   }

@@ -1,7 +1,7 @@
 export { packArguments, unpackArguments } from './arguments.js';
 export { type ErrorInfo, packError, unpackError } from './error.js';
 export { inputHash } from './input-hash.js';
-export { registerMessageType } from './message.registry.js';
+export { messageTypes, registerMessageType } from './message.registry.js';
 export { pack } from './pack.js';
 export { isExtendedAny, typeNameOf } from './type-url.js';
 export { unpack } from './unpack.js';

@@ -1,4 +1,11 @@
-import { createMutableRegistry, type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
+import {
+  createMutableRegistry,
+  type DescMessage,
+  fromBinary,
+  type Message,
+  type Registry,
+  toBinary,
+} from '@bufbuild/protobuf';
 import {
   file_google_protobuf_any,
   file_google_protobuf_api,
@@ -18,6 +25,7 @@ import { file_dispatch_sdk_v1_error } from '../gen/dispatch/sdk/v1/error_pb.js';
 import { file_dispatch_sdk_v1_exit } from '../gen/dispatch/sdk/v1/exit_pb.js';
 import { file_dispatch_sdk_v1_function } from '../gen/dispatch/sdk/v1/function_pb.js';
 import { file_dispatch_sdk_v1_poll } from '../gen/dispatch/sdk/v1/poll_pb.js';
+import { file_nestjs_dispatch_v1_values } from '../gen/nestjs_dispatch/v1/values_pb.js';
 import { malformed } from './refusal.js';
 
 const registry = createMutableRegistry(
@@ -37,7 +45,11 @@ const registry = createMutableRegistry(
   file_dispatch_sdk_v1_exit,
   file_dispatch_sdk_v1_function,
   file_dispatch_sdk_v1_poll,
+  file_nestjs_dispatch_v1_values,
 );
+
+/** The types that are known by now: proto3 JSON needs them for what an `Any` holds. */
+export const messageTypes: Registry = registry;
 
 /**
  * Makes messages of a type usable as arguments and results. The well-known types of protobuf and those of Dispatch are
