@@ -15,8 +15,16 @@ export function writeJson(value: object, path: string): Uint8Array | undefined {
   return bytesOf((writer) => new JsonWriter(writer, path).value(value, '', true));
 }
 
+/** From so many objects and arrays on they are looked at for such as were written before. */
+const TRACKED_FROM = 10_000;
+/** So often may such be written once more; what repeats itself more than that is a graph. */
+const MAX_REPEATS = 10_000;
+
 class JsonWriter {
   private readonly ancestors: object[] = [];
+  private containers = 0;
+  private repeats = 0;
+  private written: Set<object> | undefined;
   /** Estimated from below: what is shared may unfold into far more than is in memory. */
   private bytes = 0;
 
@@ -72,11 +80,20 @@ class JsonWriter {
   }
 
   private nested(value: object, write: () => boolean): boolean {
-    if (this.ancestors.length >= MAX_DEPTH || this.ancestors.includes(value)) return false;
+    if (this.ancestors.length >= MAX_DEPTH || this.ancestors.includes(value) || this.unfolds(value)) return false;
     this.ancestors.push(value);
     const json = write();
     this.ancestors.pop();
     return json;
+  }
+
+  /** A few hundred bytes of shared objects may unfold into more than there is memory for: a graph keeps them shared. */
+  private unfolds(value: object): boolean {
+    if (++this.containers < TRACKED_FROM) return false;
+    this.written ??= new Set();
+    if (!this.written.has(value)) this.written.add(value);
+    else this.repeats++;
+    return this.repeats > MAX_REPEATS;
   }
 
   private list(values: readonly unknown[]): boolean {

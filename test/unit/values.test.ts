@@ -428,6 +428,12 @@ describe('what cannot be recorded', () => {
     expect(() => pack({ f: isNaN }, 'result')).toThrow(/^result\.f is a function/);
   });
 
+  test('what is shared so often that it would unfold is kept shared', () => {
+    const doubling = nested(40, (inner) => [inner, inner]);
+    const [left, right] = roundTrip(doubling) as unknown[];
+    expect(left === right).toBe(true);
+  });
+
   test('what unfolds into more than any message could carry', () => {
     const laughs = nested(40, (inner) => [inner, inner, 'ha'.repeat(10_000)]);
     expect(() => pack(laughs)).toThrow(/larger than 33554432 bytes/);
