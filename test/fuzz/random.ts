@@ -1,18 +1,16 @@
-/** Numbers from a seed, the same on every machine (mulberry32). */
+import { seeded } from '../support/seeded.js';
+
+/** Numbers from a seed, the same on every machine. */
 export class Random {
-  private state: number;
+  private readonly next: () => number;
 
   constructor(seed: number) {
-    this.state = seed >>> 0;
+    this.next = seeded(seed);
   }
 
   /** 0 ≤ x < 2³² */
   uint32(): number {
-    this.state = (this.state + 0x6d2b79f5) >>> 0;
-    let x = this.state;
-    x = Math.imul(x ^ (x >>> 15), x | 1);
-    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
-    return (x ^ (x >>> 14)) >>> 0;
+    return this.next() * 2 ** 32;
   }
 
   /** 0 ≤ x < end */
