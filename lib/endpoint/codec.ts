@@ -30,8 +30,7 @@ const json: Codec = {
       registry,
       ignoreUnknownFields: true,
     }),
-  encode: (response) =>
-    new TextEncoder().encode(toJsonString(RunResponseSchema, response, { registry })),
+  encode: (response) => new TextEncoder().encode(toJsonString(RunResponseSchema, response, { registry })),
 };
 
 /**
