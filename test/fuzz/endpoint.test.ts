@@ -62,7 +62,8 @@ async function tryOut(world: World, request: EndpointRequest, input: string): Pr
     answers.set(name, (answers.get(name) ?? 0) + 1);
     if (world.errors.length > 0) throw new Error(world.errors.join());
     if (rejections.length > 0) throw new Error(`unhandled: ${String(rejections[0])}`);
-    if (Reflect.ownKeys(Object.prototype).map(String).join() !== prototype) throw new Error('Object.prototype was changed');
+    if (Reflect.ownKeys(Object.prototype).map(String).join() !== prototype)
+      throw new Error('Object.prototype was changed');
     return status;
   } catch (error) {
     throw new Error(`${error instanceof Error ? error.message : String(error)}\n${await describeInput()}`, {
