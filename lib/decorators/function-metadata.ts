@@ -101,7 +101,3 @@ export function boundFunctionOf(instance: unknown, key: string | symbol): BoundF
 export function boundFunctionsOfMethod(method: object): BoundFunction[] {
   return [...(methods.get(method)?.values() ?? [])];
 }
-
-export function namesOfMethod(method: object): readonly string[] {
-  return boundFunctionsOfMethod(method).map((bound) => bound.name);
-}

@@ -6,7 +6,6 @@ export {
   boundFunctionOf,
   boundFunctionsOfMethod,
   getFunctionMetadata,
-  namesOfMethod,
   unbindMethod,
   type BoundFunction,
   type DispatchFunctionOptions,

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { durationMs, timestampFromMs, type Any } from '@bufbuild/protobuf/wkt';
 import { crc32 } from 'node:zlib';
 import { bareState, journalIn, typedState } from '../../lib/coroutine/state.js';
-import { Status } from '../../lib/errors/index.js';
+import { isRetryable, Status } from '../../lib/errors/index.js';
 import { CallResultSchema, type Call, type CallResult } from '../../lib/gen/dispatch/sdk/v1/call_pb.js';
 import { RunRequestSchema, type RunRequest } from '../../lib/gen/dispatch/sdk/v1/function_pb.js';
 import { PollResultSchema, type Poll, type PollResult } from '../../lib/gen/dispatch/sdk/v1/poll_pb.js';
@@ -192,7 +192,7 @@ export class ScriptedScheduler {
         await this.untilResumable(call, directive.value);
         continue;
       }
-      if (response.status === Status.INCOMPATIBLE_STATE || !RETRIED.has(response.status)) {
+      if (response.status === Status.INCOMPATIBLE_STATE || !isRetryable(response.status)) {
         const tail = directive.value?.tailCall;
         if (tail !== undefined) {
           Object.assign(call, this.newCall(call.id, call.parentId, call.rootId, tail.function, tail.input), {
@@ -383,13 +383,3 @@ export class ScriptedScheduler {
     return (this.options.random ?? (() => 0.999999))();
   }
 }
-
-const RETRIED = new Set([
-  Status.TIMEOUT,
-  Status.THROTTLED,
-  Status.TEMPORARY_ERROR,
-  Status.DNS_ERROR,
-  Status.TCP_ERROR,
-  Status.TLS_ERROR,
-  Status.HTTP_ERROR,
-]);
