@@ -80,6 +80,8 @@ export type Mutation =
       readonly header: CallHeader;
       readonly target: CallTarget;
       readonly progress: CallProgress;
+      /** Only for roots in a `SharedStore`: any process may claim it. Default: it is this process's. */
+      readonly free?: boolean;
     }
   | { readonly type: 'progress'; readonly id: DispatchId; readonly progress: CallProgress }
   /** A tail call or a restart: the target is replaced (where given), the journal removed. */
@@ -147,7 +149,7 @@ export interface Recovery {
 }
 
 /**
- * Keeps calls. One process owns a store of this kind (memory, SQLite). All methods may be called while a commit is under
+ * Keeps calls. One process owns a store, unless it is a `SharedStore`. All methods may be called while a commit is under
  * way and then see the state before or after it.
  *
  * Errors are `StoreError`s: what happened, where, and what to do.
@@ -157,6 +159,7 @@ export interface Store {
   readonly name: string;
   /** Takes ownership and brings the tables to the current version. */
   open(): Promise<void>;
+  /** What there is to go on with. Nothing is written about calls of a former process before. */
   recover(): Promise<Recovery>;
   /**
    * Applies the mutations in order, all or none, and resolves when they are on disk (fsync). After a rejection nothing
@@ -180,6 +183,59 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** Which roots a process can run. */
+export interface ClaimableFunctions {
+  /** Endpoints of which only the functions below can be run here. Calls of any other endpoint can be run anywhere. */
+  readonly endpoints: readonly string[];
+  readonly functions: readonly { readonly endpoint: string; readonly function: string }[];
+}
+
+/** What a store tells the process that it works for. It may be told at any time while the store is open. */
+export interface SharedStoreListener {
+  /** There may be roots to claim. */
+  claimable(): void;
+  /** A call that is watched has ended, or may have: notifications can be lost. */
+  ended(id: DispatchId): void;
+  /** A call of this process is to be cancelled: ask `requestedCancels`. */
+  cancelRequested(): void;
+  /** Others may have taken over the calls of this process: see `StoreOwnershipLostError`. */
+  ownershipLost(): void;
+  /** One line for the log. */
+  warn(message: string): void;
+}
+
+/**
+ * A store that several processes share. Each has calls of its own, whole trees of them: those that it created and those
+ * that it claimed. When a process dies, others claim what it had; what it still tries to write then is refused.
+ */
+export interface SharedStore extends Store {
+  /** How long, in milliseconds, a process that shows no sign of life keeps its calls. */
+  readonly lease: number;
+  /**
+   * Registers the process, under a new identity each time.
+   * @param member.runs whether it runs calls, rather than only dispatch them
+   */
+  open(member?: { readonly runs: boolean; readonly listener: SharedStoreListener }): Promise<void>;
+  /** Claims all that is claimable, whatever its function, and returns all that this process has. */
+  recover(): Promise<Recovery>;
+  /** Takes over trees that no living process has, at most so many, the oldest first, and returns what is in them. */
+  claim(limit: number, functions: ClaimableFunctions): Promise<Recovery>;
+  /** How many other processes share the work. */
+  others(): Promise<number>;
+  /** The listener hears of the ends of these calls from now on, until they have ended or `unwatch`. */
+  watch(id: DispatchId): Promise<void>;
+  unwatch(ids: readonly DispatchId[]): Promise<void>;
+  /** Has the process that has the call, now or later, cancel it. */
+  requestCancel(id: DispatchId): Promise<void>;
+  /** Calls of this process that are to be cancelled. */
+  requestedCancels(): Promise<DispatchId[]>;
+  /** These were cancelled. */
+  forgetCancels(ids: readonly DispatchId[]): Promise<void>;
+}
+
+/** Whether processes share the store, so that calls may be in the hands of others. */
+export const isShared = (store: Store): store is SharedStore => 'claim' in store;
+
 /** The store cannot do its work. The message names the store and says what to do. */
 export class StoreError extends Error {
   override readonly name: string = 'StoreError';
@@ -195,4 +251,11 @@ export class StoreCorruptError extends StoreError {
 /** The disk is full or cannot be written. */
 export class StoreWriteError extends StoreError {
   override readonly name = 'StoreWriteError';
+}
+/**
+ * The process was out of touch for so long that its calls were given to others, who go on with them. Nothing of the commit
+ * was stored.
+ */
+export class StoreOwnershipLostError extends StoreError {
+  override readonly name = 'StoreOwnershipLostError';
 }

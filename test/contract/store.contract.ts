@@ -564,6 +564,7 @@ export function describeStore(name: string, make: () => Promise<StoreUnderTest>)
       it('and forgets those that the next process wrote about', async () => {
         store.markRunning([idOf(1), idOf(2), idOf(3), idOf(4), idOf(5)], []);
         await crash();
+        await store.recover();
         await commit(progressed(idOf(1), { crashes: 1 }), finished(idOf(2)));
         store.markRunning([idOf(3)], [idOf(4)]);
         await commit(progressed(idOf(3), { crashes: 1 }));

@@ -15,6 +15,9 @@ export const refuseFinished = (store: string, mutation: string, id: DispatchId):
 export const refuseFinishedProgress = (store: string, id: DispatchId): StoreError =>
   refuse(store, `only a 'finish' ends a call, and the progress of ${id} says that it has ended`);
 
+export const refuseForeign = (store: string, mutation: string, id: DispatchId): StoreError =>
+  refuse(store, `a '${mutation}' names the call ${id}, which another process has`);
+
 export const refuseUnfinishedPurge = (store: string, id: DispatchId): StoreError =>
   refuse(store, `a 'purge' names the call ${id}, which has not finished`);
 

@@ -1,0 +1,80 @@
+import { EMPTY_JOURNAL, type JournalPosition } from '../../../protocol/index.js';
+import type { CallProgress, CallTarget, DispatchId, FinishedCall, Mutation } from '../../store.js';
+import { JournalKind } from './rows.js';
+
+export type Create = Extract<Mutation, { type: 'create' }>;
+
+/** A piece of a journal, and where the journal ends with it. */
+export interface JournalPart {
+  readonly endsAt: number;
+  readonly bytes: Uint8Array;
+}
+
+/** All that one commit does to a call, put together, so that its row is written once. */
+export class Change {
+  progress: CallProgress | undefined;
+  /** Set by a tail call. */
+  target: CallTarget | undefined;
+  finished: FinishedCall | undefined;
+  /** Where the journal ends; undefined: where the table says. */
+  position: JournalPosition | undefined;
+  journalKind: number = JournalKind.ROUNDS;
+  /** What the table has of the journal goes. */
+  clearsJournal = false;
+  parts: JournalPart[] = [];
+
+  /** The call must not have ended in the table. */
+  needsUnfinished = false;
+  /** The journal must end there in the table. */
+  needsEnd: number | undefined;
+
+  /** @param create set when the call is new */
+  constructor(
+    readonly id: DispatchId,
+    readonly create: Create | undefined,
+  ) {
+    this.progress = create?.progress;
+    if (create) this.position = EMPTY_JOURNAL;
+  }
+
+  setProgress(progress: CallProgress): void {
+    this.progress = progress;
+  }
+
+  replace(target: CallTarget | undefined, progress: CallProgress): void {
+    this.progress = progress;
+    this.target = target ?? this.target;
+    this.setJournal(EMPTY_JOURNAL, JournalKind.ROUNDS, undefined);
+  }
+
+  append(journal: Uint8Array, position: JournalPosition): void {
+    this.requireUnfinished();
+    if (this.position === undefined) this.needsEnd = position.bytes - journal.length;
+    this.position = position;
+    this.journalKind = JournalKind.ROUNDS;
+    if (journal.length > 0) this.parts.push({ endsAt: position.bytes, bytes: journal });
+  }
+
+  setState(position: JournalPosition, typed: boolean, state: Uint8Array): void {
+    this.requireUnfinished();
+    this.setJournal(position, typed ? JournalKind.TYPED : JournalKind.BYTES, state);
+  }
+
+  finish(finished: FinishedCall): void {
+    this.requireUnfinished();
+    this.finished = finished;
+    this.setJournal(EMPTY_JOURNAL, JournalKind.ROUNDS, undefined);
+  }
+
+  private setJournal(position: JournalPosition, kind: number, bytes: Uint8Array | undefined): void {
+    this.position = position;
+    this.journalKind = kind;
+    this.clearsJournal = this.create === undefined;
+    this.parts = bytes === undefined || bytes.length === 0 ? [] : [{ endsAt: bytes.length, bytes }];
+  }
+
+  /** A call that was given progress in this commit goes on, whatever it was. */
+  private requireUnfinished(): void {
+    if (this.progress === undefined) this.needsUnfinished = true;
+  }
+}

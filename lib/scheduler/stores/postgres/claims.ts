@@ -1,0 +1,77 @@
+import type { ClaimableFunctions, DispatchId, Recovery } from '../../store.js';
+import * as arrays from './arrays.js';
+import type { Committer } from './committer.js';
+import type { Connection, SqlRow, SqlValue } from './connection.js';
+import { callRow, correlationId, number, text } from './rows.js';
+import type { Statements } from './statements.js';
+
+const NOTHING: Recovery = { calls: [], undelivered: [], inFlight: [] };
+
+/** Takes over trees of calls that no living process has. */
+export class Claims {
+  constructor(
+    private readonly statements: Statements,
+    private readonly committer: Committer,
+    private readonly process: number,
+  ) {}
+
+  /** @param functions undefined: whatever the function */
+  claim(limit: number, functions: ClaimableFunctions | undefined): Promise<Recovery> {
+    return this.committer.inTurn(async (connection) => {
+      await connection.query('BEGIN');
+      try {
+        const roots = await this.findRoots(connection, limit, functions);
+        if (roots.length > 0) return await this.takeOver(connection, roots);
+        await connection.query('ROLLBACK');
+        return NOTHING;
+      } catch (error) {
+        if (!connection.isLost) await connection.query('ROLLBACK').catch(() => undefined);
+        throw error;
+      }
+    });
+  }
+
+  /** Locks the roots, so that of two processes that look for work each finds other roots. */
+  private async findRoots(
+    connection: Connection,
+    limit: number,
+    functions: ClaimableFunctions | undefined,
+  ): Promise<DispatchId[]> {
+    const found = await connection.run(this.statements.claimRoots, [...parametersOf(functions), limit]);
+    const roots = found.rows.map((row) => text(row[0]));
+    if (roots.length >= limit) return roots;
+    const ended = await connection.run(this.statements.claimEndedRoots, [limit - roots.length]);
+    return [...roots, ...ended.rows.map((row) => text(row[0]))];
+  }
+
+  private async takeOver(connection: Connection, roots: readonly DispatchId[]): Promise<Recovery> {
+    const { statements, committer, process } = this;
+    const trees = arrays.texts(roots);
+    await committer.fence(connection);
+    const taken = await connection.run(statements.takeOver, [process, trees]);
+    const rows = [...taken.rows].sort((a, b) => number(a[0]) - number(b[0]));
+    const calls = rows.map(callRow);
+    const ids = arrays.texts(calls.map(({ header }) => header.id));
+    const undelivered = await connection.run(statements.undelivered, [process, trees]);
+    const inFlight = await connection.run(statements.inFlight, [ids]);
+    await committer.end(connection);
+    return {
+      calls,
+      undelivered: undelivered.rows.map(undeliveredOf),
+      inFlight: inFlight.rows.map((row) => text(row[0])),
+    };
+  }
+}
+
+export function undeliveredOf(row: SqlRow): Recovery['undelivered'][number] {
+  return { id: text(row[0]), parentId: text(row[1]), correlationId: correlationId(row[2]), inbox: number(row[3]) };
+}
+
+function parametersOf(functions: ClaimableFunctions | undefined): SqlValue[] {
+  if (functions === undefined) return [null, null, null];
+  return [
+    arrays.texts(functions.endpoints),
+    arrays.texts(functions.functions.map((known) => known.endpoint)),
+    arrays.texts(functions.functions.map((known) => known.function)),
+  ];
+}

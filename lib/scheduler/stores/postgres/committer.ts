@@ -1,0 +1,158 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Mutation } from '../../store.js';
+import { StoreError, StoreOwnershipLostError } from '../../store.js';
+import type { Answer, Connection } from './connection.js';
+import type { ConnectionSlot } from './connection.slot.js';
+import { isFollowUp, storeError } from './errors.js';
+import { groupsOf } from './mutation.group.js';
+import type { MutationWriter } from './mutation.writer.js';
+import { number } from './rows.js';
+import type { Statements } from './statements.js';
+
+/** How long to wait before a server that cannot be reached is asked again, in milliseconds. */
+const FIRST_PAUSE = 100;
+const LONGEST_PAUSE = 2_000;
+
+export interface CommitterParts {
+  readonly store: string;
+  readonly statements: Statements;
+  readonly connection: ConnectionSlot;
+  readonly writer: MutationWriter;
+  readonly process: number;
+  /** Milliseconds. */
+  readonly lease: number;
+  /** The process showed that it lives. */
+  readonly onRenewed: () => void;
+  readonly onOwnershipLost: () => void;
+}
+
+/**
+ * Carries out transactions of this process, one after the other. Each begins with the process's own row: where that says
+ * that the process counts as dead, nothing is written; else its lease is renewed, and the row is locked, so that nobody can
+ * declare it dead until the end of the transaction. The row also gets the transaction's number: when the connection breaks during the
+ * COMMIT, that tells afterwards what became of it.
+ */
+export class Committer {
+  private last: Promise<unknown> = Promise.resolve();
+  /** The number of the last transaction that is known to be committed. */
+  private sequence = 0;
+  private isOwner = true;
+  private isClosing = false;
+
+  constructor(private readonly parts: CommitterParts) {}
+
+  commit(mutations: readonly Mutation[]): Promise<void> {
+    return this.inTurn((connection) => this.write(connection, mutations));
+  }
+
+  /** The process counts as dead: nothing is written any more. */
+  disown(): void {
+    if (!this.isOwner) return;
+    this.isOwner = false;
+    this.parts.onOwnershipLost();
+  }
+
+  /** Waits for what is under way; a server that cannot be reached is not waited for. */
+  async close(): Promise<void> {
+    this.isClosing = true;
+    await this.last.catch(() => undefined);
+  }
+
+  /** Hands the connection to an action once all before it are done. */
+  inTurn<T>(action: (connection: Connection) => Promise<T>): Promise<T> {
+    const result = this.last
+      .catch(() => undefined)
+      .then(async () => {
+        this.requireOwner();
+        return action(await this.parts.connection.get());
+      });
+    this.last = result;
+    return result.catch((error: unknown) => {
+      throw storeError(error, this.parts.store);
+    });
+  }
+
+  /**
+   * Locks the process's row until the end of the transaction.
+   * @throws StoreOwnershipLostError
+   */
+  async fence(connection: Connection): Promise<void> {
+    const { count } = await this.sendFence(connection);
+    if (count === 1) return;
+    this.disown();
+    this.requireOwner();
+  }
+
+  /** Ends a transaction all of whose statements have succeeded. */
+  async end(connection: Connection): Promise<void> {
+    try {
+      await connection.query('COMMIT');
+    } catch (error) {
+      if (!connection.isLost || !(await this.wasCommitted(error))) throw error;
+    }
+    this.sequence += 1;
+    this.parts.onRenewed();
+  }
+
+  private async write(connection: Connection, mutations: readonly Mutation[]): Promise<void> {
+    const groups = groupsOf(this.parts.store, mutations);
+    const begun = connection.query('BEGIN');
+    const fence = this.sendFence(connection);
+    const sent = groups.flatMap((group) => this.parts.writer.send(connection, group));
+    const answers = await Promise.allSettled([begun, fence, ...sent.map(({ answer }) => answer)]);
+    const failed = answers.find((answer) => answer.status === 'rejected' && !isFollowUp(answer.reason));
+    if (failed?.status === 'rejected') {
+      await rollBack(connection);
+      throw failed.reason;
+    }
+    if ((await fence).count === 0) {
+      await rollBack(connection);
+      this.disown();
+      this.requireOwner();
+    }
+    const isWhole = await Promise.all(
+      sent.map(async ({ answer, expected }) => expected === undefined || (await answer).count === expected),
+    );
+    if (isWhole.every(Boolean)) return this.end(connection);
+    await rollBack(connection);
+    throw (
+      (await this.parts.writer.refusal(connection, mutations)) ??
+      new StoreError(`The store ${this.parts.store} did not take a commit wholly, and nothing of it was stored.`)
+    );
+  }
+
+  private sendFence(connection: Connection): Promise<Answer> {
+    const { statements, process, lease } = this.parts;
+    return connection.run(statements.fence, [process, this.sequence + 1, lease]);
+  }
+
+  /** The connection broke during the COMMIT: asks the server, for as long as it takes, whether that was done. */
+  private async wasCommitted(cause: unknown): Promise<boolean> {
+    const { statements, process, store, connection } = this.parts;
+    for (let pause = FIRST_PAUSE; !this.isClosing; pause = Math.min(LONGEST_PAUSE, pause * 2)) {
+      try {
+        const { rows } = await (await connection.get()).run(statements.lastCommit, [process]);
+        return rows[0] !== undefined && number(rows[0][0]) > this.sequence;
+      } catch {
+        await delay(pause);
+      }
+    }
+    throw new StoreError(
+      `The store ${store} was closed before it could be found out whether its last commit was done. The next process goes on with what is stored.`,
+      { cause },
+    );
+  }
+
+  private requireOwner(): void {
+    if (this.isOwner) return;
+    throw new StoreOwnershipLostError(
+      `This process was out of touch with the store ${this.parts.store} for longer than its lease of ${this.parts.lease} ms: ` +
+        'its calls are in the hands of other processes. Look for what held it up: a paused machine, a blocked event loop, ' +
+        'a connection that was cut.',
+    );
+  }
+}
+
+async function rollBack(connection: Connection): Promise<void> {
+  if (!connection.isLost) await connection.query('ROLLBACK').catch(() => undefined);
+}

@@ -1,0 +1,222 @@
+import type { DispatchId, Mutation, StoreError } from '../../store.js';
+import { encodeAny, encodeResult } from '../encoding.js';
+import * as refusals from '../refusals.js';
+import * as arrays from './arrays.js';
+import type { Change } from './change.js';
+import type { Answer, Connection, SqlRow, SqlValue, Statement } from './connection.js';
+import type { MutationGroup } from './mutation.group.js';
+import { JournalKind, number, signed, stateCode, text } from './rows.js';
+import type { Statements } from './statements.js';
+
+/** A statement that was sent, and what its answer has to be. */
+export interface Sent {
+  readonly answer: Promise<Answer>;
+  /** How many rows it must have written; anything else is a refusal. Undefined: any number. */
+  readonly expected: number | undefined;
+}
+
+export interface WriterParts {
+  readonly store: string;
+  readonly statements: Statements;
+  /** The process that has the calls. */
+  readonly owner: number;
+}
+
+/** Writes groups of mutations, inside of a transaction that someone else begins and ends. */
+export class MutationWriter {
+  constructor(private readonly parts: WriterParts) {}
+
+  /** Sends all of the group at once. */
+  send(connection: Connection, group: MutationGroup): Sent[] {
+    const sent: Sent[] = [];
+    const send = (statement: Statement, values: SqlValue[], expected?: number): void => {
+      const answer = connection.run(statement, values);
+      // It is looked at later, with those of the other statements.
+      answer.catch(() => undefined);
+      sent.push({ answer, expected });
+    };
+    const { statements, owner } = this.parts;
+    const changes = [...group.changes.values()];
+    const created = changes.filter((change) => change.create !== undefined);
+    const changed = changes.filter((change) => change.create === undefined);
+    if (group.purged.size > 0) {
+      const ids = arrays.texts([...group.purged]);
+      send(statements.purge, [ids]);
+      send(statements.firstUnfinished, [ids], 0);
+    }
+    const cleared = changed.filter((change) => change.clearsJournal);
+    if (cleared.length > 0) send(statements.clearJournals, [arrays.texts(idsOf(cleared))]);
+    if (created.length > 0) send(statements.create, [owner, ...columnsOfNew(created)], created.length);
+    if (changed.length > 0) send(statements.change, [owner, ...columnsOfChanged(changed)], changed.length);
+    const retargeted = changed.filter((change) => change.target !== undefined);
+    if (retargeted.length > 0) send(statements.retarget, columnsOfTargets(retargeted));
+    const parts = changes.filter((change) => change.parts.length > 0);
+    if (parts.length > 0) send(statements.addToJournals, columnsOfParts(parts));
+    this.tell(created, changes, send);
+    return sent;
+  }
+
+  /** Why the group was not written wholly. The transaction was rolled back. */
+  async refusal(connection: Connection, mutations: readonly Mutation[]): Promise<StoreError | undefined> {
+    const { statements, owner } = this.parts;
+    const ids = new Set(mutations.flatMap(idsIn));
+    const { rows } = await connection.run(statements.inspect, [arrays.texts([...ids])]);
+    const found = new Map(rows.map((row) => [text(row[0]), row]));
+    /** What follows on the same call was compared with the first when it was put together. */
+    const seen = new Set<DispatchId>();
+    for (const mutation of mutations) {
+      for (const id of idsIn(mutation)) {
+        if (seen.has(id)) continue;
+        seen.add(id);
+        const refused = this.refusalOf(mutation, id, found.get(id), owner);
+        if (refused) return refused;
+      }
+    }
+    return undefined;
+  }
+
+  private refusalOf(
+    mutation: Mutation,
+    id: DispatchId,
+    row: SqlRow | undefined,
+    owner: number,
+  ): StoreError | undefined {
+    const { store } = this.parts;
+    const { type } = mutation;
+    if (type === 'create') return row && refusals.refuseExisting(store, id);
+    if (type === 'purge') return row?.[1] === false ? refusals.refuseUnfinishedPurge(store, id) : undefined;
+    if (row === undefined) return refusals.refuseUnknown(store, type, id);
+    const [, hasFinished, itsOwner, journalBytes, journalKind] = row;
+    if (hasFinished === false && Number(itsOwner) !== owner) return refusals.refuseForeign(store, type, id);
+    if (type === 'progress' || type === 'replace') return undefined;
+    if (hasFinished === true) return refusals.refuseFinished(store, type, id);
+    if (type !== 'append') return undefined;
+    if (journalKind === JournalKind.TYPED) return refusals.refuseAppendToTyped(store, id);
+    const end = number(journalBytes) + mutation.journal.length;
+    return mutation.position.bytes === end
+      ? undefined
+      : refusals.refusePosition(store, id, mutation.position.bytes, end);
+  }
+
+  /** Other processes hear of it when the transaction is committed. */
+  private tell(
+    created: readonly Change[],
+    changes: readonly Change[],
+    send: (statement: Statement, values: SqlValue[]) => void,
+  ): void {
+    const { statements } = this.parts;
+    const ended = changes.filter((change) => change.finished !== undefined);
+    if (ended.length > 0) send(statements.tellWaiting, [arrays.texts(idsOf(ended))]);
+    if (created.some((change) => change.create?.free === true)) send(statements.tellFree, []);
+  }
+}
+
+/** The calls that a mutation is about. */
+export function idsIn(mutation: Mutation): readonly DispatchId[] {
+  if (mutation.type === 'create') return [mutation.header.id];
+  return mutation.type === 'purge' ? mutation.ids : [mutation.id];
+}
+
+const idsOf = (changes: readonly Change[]): string[] => changes.map((change) => change.id);
+
+const encodeInput = (target: Change['target']): Uint8Array | null => (target?.input ? encodeAny(target.input) : null);
+
+/** The parameters of `create` behind the owner. */
+function columnsOfNew(changes: readonly Change[]): string[] {
+  const rows = changes.flatMap((change) => {
+    const { create, finished, position, journalKind } = change;
+    const progress = change.progress;
+    if (create === undefined || progress === undefined) return [];
+    const target = change.target ?? create.target;
+    return { header: create.header, free: create.free ?? false, target, progress, finished, position, journalKind };
+  });
+  const { numbers, texts } = arrays;
+  return [
+    texts(rows.map(({ header }) => header.id)),
+    texts(rows.map(({ header }) => header.rootId)),
+    texts(rows.map(({ header }) => (header.parentId === '' ? null : header.parentId))),
+    numbers(rows.map(({ header }) => signed(header.correlationId))),
+    numbers(rows.map(({ header }) => header.parentIncarnation)),
+    numbers(rows.map(({ header }) => header.createdAt)),
+    numbers(rows.map(({ header }) => header.expiresAt ?? null)),
+    arrays.booleans(rows.map(({ free }) => free)),
+    texts(rows.map(({ target }) => target.endpoint)),
+    texts(rows.map(({ target }) => target.function)),
+    texts(rows.map(({ target }) => target.version)),
+    arrays.bytes(rows.map(({ target }) => encodeInput(target))),
+    numbers(rows.map(({ finished, progress }) => stateCode(finished?.state ?? progress.state))),
+    numbers(rows.map(({ progress }) => progress.dueAt)),
+    numbers(rows.map(({ progress }) => progress.attempt)),
+    numbers(rows.map(({ progress }) => progress.crashes)),
+    numbers(rows.map(({ progress }) => progress.incarnation)),
+    numbers(rows.map(({ progress }) => progress.delivered)),
+    numbers(rows.map(({ progress }) => progress.minResults)),
+    numbers(rows.map(({ progress }) => progress.maxResults)),
+    numbers(rows.map(({ progress }) => progress.wakeAt ?? null)),
+    numbers(rows.map(({ progress }) => progress.cancelBy ?? null)),
+    numbers(rows.map(({ position }) => position?.bytes ?? 0)),
+    numbers(rows.map(({ position }) => position?.digest ?? 0)),
+    numbers(rows.map(({ journalKind }) => journalKind)),
+    ...columnsOfEnds(changes),
+  ];
+}
+
+/** The parameters of `change` behind the owner. */
+function columnsOfChanged(changes: readonly Change[]): string[] {
+  const { numbers } = arrays;
+  const progress = (read: (progress: NonNullable<Change['progress']>) => number | undefined): string =>
+    numbers(changes.map((change) => (change.progress && read(change.progress)) ?? null));
+  return [
+    arrays.texts(idsOf(changes)),
+    arrays.booleans(changes.map((change) => change.needsUnfinished)),
+    numbers(changes.map((change) => change.needsEnd ?? null)),
+    numbers(
+      changes.map((change) => {
+        const state = change.finished?.state ?? change.progress?.state;
+        return state === undefined ? null : stateCode(state);
+      }),
+    ),
+    progress(({ dueAt }) => dueAt),
+    progress(({ attempt }) => attempt),
+    progress(({ crashes }) => crashes),
+    progress(({ incarnation }) => incarnation),
+    progress(({ delivered }) => delivered),
+    progress(({ minResults }) => minResults),
+    progress(({ maxResults }) => maxResults),
+    progress(({ wakeAt }) => wakeAt),
+    progress(({ cancelBy }) => cancelBy),
+    numbers(changes.map(({ position }) => position?.bytes ?? null)),
+    numbers(changes.map(({ position }) => position?.digest ?? null)),
+    numbers(changes.map(({ position, journalKind }) => (position ? journalKind : null))),
+    ...columnsOfEnds(changes),
+  ];
+}
+
+function columnsOfEnds(changes: readonly Change[]): string[] {
+  const { numbers } = arrays;
+  return [
+    numbers(changes.map(({ finished }) => finished?.finishedAt ?? null)),
+    numbers(changes.map(({ finished }) => finished?.status ?? null)),
+    numbers(changes.map(({ finished }) => finished?.inbox ?? 0)),
+    arrays.bytes(changes.map(({ finished }) => (finished ? encodeResult(finished.result) : null))),
+  ];
+}
+
+function columnsOfTargets(changes: readonly Change[]): string[] {
+  return [
+    arrays.texts(idsOf(changes)),
+    arrays.texts(changes.map(({ target }) => target?.endpoint ?? null)),
+    arrays.texts(changes.map(({ target }) => target?.function ?? null)),
+    arrays.texts(changes.map(({ target }) => target?.version ?? null)),
+    arrays.bytes(changes.map(({ target }) => encodeInput(target))),
+  ];
+}
+
+function columnsOfParts(changes: readonly Change[]): string[] {
+  const parts = changes.flatMap(({ id, parts }) => parts.map((part) => ({ id, ...part })));
+  return [
+    arrays.texts(parts.map(({ id }) => id)),
+    arrays.numbers(parts.map(({ endsAt }) => endsAt)),
+    arrays.bytes(parts.map(({ bytes }) => bytes)),
+  ];
+}

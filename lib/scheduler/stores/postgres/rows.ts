@@ -1,0 +1,117 @@
+import { isFinished } from '../../store.js';
+import type { CallRow, CallState, FinishedCall } from '../../store.js';
+import type { SqlRow } from './connection.js';
+import { DamagedError } from './errors.js';
+
+/** Numbers of the states in the table: never change one. */
+const STATE_CODES = {
+  pending: 0,
+  suspended: 1,
+  incompatible: 2,
+  succeeded: 3,
+  failed: 4,
+  cancelled: 5,
+} as const satisfies Record<CallState, number>;
+const STATES: readonly CallState[] = ['pending', 'suspended', 'incompatible', 'succeeded', 'failed', 'cancelled'];
+
+/** What `journal_kind` says: the rounds of our own journal, or the state of an endpoint that does not speak the extension. */
+export const JournalKind = { ROUNDS: 0, BYTES: 1, TYPED: 2 } as const;
+const FOREIGN_STATES = [undefined, 'bytes', 'typed'] as const;
+
+export const stateCode = (state: CallState): number => STATE_CODES[state];
+
+/** The columns that `callRow` reads, in its order. */
+export const CALL_COLUMNS = [
+  'seq',
+  'id',
+  'root',
+  'parent',
+  'correlation',
+  'parent_incarnation',
+  'created_at',
+  'expires_at',
+  'endpoint',
+  'function',
+  'version',
+  'state',
+  'due_at',
+  'attempt',
+  'crashes',
+  'incarnation',
+  'delivered',
+  'min_results',
+  'max_results',
+  'wake_at',
+  'cancel_by',
+  'journal_bytes',
+  'journal_digest',
+  'journal_kind',
+  'finished_at',
+  'status',
+  'inbox',
+] as const;
+
+export function callRow(row: SqlRow): CallRow {
+  const state = stateOf(row[11]);
+  return {
+    header: {
+      id: text(row[1]),
+      rootId: text(row[2]),
+      parentId: row[3] === null ? '' : text(row[3]),
+      correlationId: correlationId(row[4]),
+      parentIncarnation: number(row[5]),
+      createdAt: number(row[6]),
+      expiresAt: optional(row[7]),
+    },
+    target: { endpoint: text(row[8]), function: text(row[9]), version: text(row[10]) },
+    progress: {
+      state,
+      dueAt: number(row[12]),
+      attempt: number(row[13]),
+      crashes: number(row[14]),
+      incarnation: number(row[15]),
+      delivered: number(row[16]),
+      minResults: number(row[17]),
+      maxResults: number(row[18]),
+      wakeAt: optional(row[19]),
+      cancelBy: optional(row[20]),
+    },
+    position: { bytes: number(row[21]), digest: number(row[22]) },
+    foreignState: FOREIGN_STATES[number(row[23])],
+    finished: finished(state, row),
+  };
+}
+
+function finished(state: CallState, row: SqlRow): Omit<FinishedCall, 'result'> | undefined {
+  if (!isEnd(state)) return undefined;
+  return { state, finishedAt: number(row[24]), status: number(row[25]), inbox: number(row[26]) };
+}
+
+const isEnd = (state: CallState): state is FinishedCall['state'] => isFinished(state);
+
+/** The 64 bits of a correlation id as the signed number that the table has. */
+export const signed = (correlationId: bigint): bigint => BigInt.asIntN(64, correlationId);
+
+export const correlationId = (value: unknown): bigint => BigInt.asUintN(64, BigInt(text(value)));
+
+function stateOf(value: unknown): CallState {
+  const state = STATES[number(value)];
+  if (!state) throw new DamagedError('a call is in no state that is known');
+  return state;
+}
+
+/** The driver gives numbers of 64 bits as text; ours are below 2^53. */
+export function number(value: unknown): number {
+  if (typeof value === 'number') return value;
+  if (typeof value !== 'string' || value === '') throw new DamagedError('a row has no number where one belongs');
+  return Number(value);
+}
+
+export function text(value: unknown): string {
+  if (typeof value !== 'string') throw new DamagedError('a row has no text where one belongs');
+  return value;
+}
+
+export const bytesOf = (value: unknown): Uint8Array | undefined => (value instanceof Uint8Array ? value : undefined);
+
+const optional = (value: unknown): number | undefined => (value === null ? undefined : number(value));

@@ -1,0 +1,168 @@
+import { StoreCorruptError, StoreError } from '../../store.js';
+import type { Connection } from './connection.js';
+import { isSchemaMissing } from './errors.js';
+
+/** What brings the tables from one version to the next. Never change one that was released: add another. */
+const MIGRATIONS: readonly ((schema: string) => string)[] = [firstVersion];
+
+export const SCHEMA_VERSION = MIGRATIONS.length;
+
+/**
+ * One row for each call. `seq` is the order of creation; `parent` is null for roots. Until a call has ended, `owner` is the
+ * process that has it, null for none: all unfinished calls of a tree have the same one. A correlation id has 64 unsigned
+ * bits, which are kept in a signed number.
+ *
+ * What changes from run to run is in no index, and pages have room for another version of their rows, so that progress
+ * costs one row and no index entry (a heap-only tuple). Payloads stay in the row while they are small; larger ones are in
+ * the table's TOAST, where they are not written again with the row. Journals have a table of their own, so that
+ * what is appended costs what it is long.
+ *
+ * `running` and `waiting` may be lost with the machine: they are unlogged.
+ */
+function firstVersion(schema: string): string {
+  return `
+  CREATE TABLE ${schema}.processes (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL,
+    runs boolean NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    lease_until timestamptz NOT NULL,
+    -- The number of the last commit, written with it: tells a process whose connection broke whether that was done.
+    commits bigint NOT NULL DEFAULT 0,
+    -- It was closed, or found dead. Nothing that it commits counts from then on.
+    ended_at timestamptz
+  ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 100, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
+
+  CREATE TABLE ${schema}.calls (
+    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text COLLATE "C" NOT NULL UNIQUE,
+    root text COLLATE "C" NOT NULL,
+    parent text COLLATE "C",
+    correlation bigint NOT NULL,
+    parent_incarnation bigint NOT NULL,
+    created_at double precision NOT NULL,
+    expires_at double precision,
+    owner bigint,
+    endpoint text COLLATE "C" NOT NULL,
+    function text COLLATE "C" NOT NULL,
+    version text COLLATE "C" NOT NULL,
+    due_at double precision NOT NULL,
+    wake_at double precision,
+    cancel_by double precision,
+    incarnation bigint NOT NULL,
+    journal_digest bigint NOT NULL,
+    finished_at double precision,
+    attempt integer NOT NULL,
+    crashes integer NOT NULL,
+    delivered integer NOT NULL,
+    min_results integer NOT NULL,
+    max_results integer NOT NULL,
+    journal_bytes integer NOT NULL,
+    inbox integer NOT NULL,
+    status integer,
+    state smallint NOT NULL,
+    journal_kind smallint NOT NULL,
+    input bytea,
+    result bytea
+  ) WITH (fillfactor = 70, toast_tuple_target = 256, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05,
+    autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+  ALTER TABLE ${schema}.calls ALTER input SET STORAGE EXTERNAL, ALTER result SET STORAGE EXTERNAL;
+  CREATE INDEX children ON ${schema}.calls (root, parent) WHERE parent IS NOT NULL;
+  CREATE INDEX unfinished_roots ON ${schema}.calls (owner, seq) WHERE finished_at IS NULL AND parent IS NULL;
+  CREATE INDEX unfinished_children ON ${schema}.calls (owner, root) WHERE finished_at IS NULL AND parent IS NOT NULL;
+  CREATE INDEX finished_roots ON ${schema}.calls (finished_at) WHERE finished_at IS NOT NULL AND parent IS NULL;
+
+  -- What was appended to the journal of a call; it ends at that many bytes of the journal then.
+  CREATE TABLE ${schema}.journals (
+    call bigint NOT NULL,
+    ends_at integer NOT NULL,
+    bytes bytea NOT NULL,
+    PRIMARY KEY (call, ends_at)
+  ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+  ALTER TABLE ${schema}.journals ALTER bytes SET STORAGE EXTERNAL;
+
+  -- Which calls are being run, for the count of crashes.
+  CREATE UNLOGGED TABLE ${schema}.running (
+    call text COLLATE "C" PRIMARY KEY,
+    process bigint NOT NULL
+  ) WITH (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
+  CREATE INDEX running_process ON ${schema}.running (process);
+
+  -- Which process wants to hear of the end of a call that another one has.
+  CREATE UNLOGGED TABLE ${schema}.waiting (
+    call text COLLATE "C" NOT NULL,
+    process bigint NOT NULL,
+    PRIMARY KEY (call, process)
+  ) WITH (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
+
+  -- Calls that are to be cancelled by the process that has them.
+  CREATE TABLE ${schema}.cancellations (call text COLLATE "C" PRIMARY KEY);
+  `;
+}
+
+/**
+ * Makes the tables, or brings them to the version of this package. Of several processes that start at the same time, one
+ * does it and the others wait for it.
+ */
+export async function migrateSchema(connection: Connection, schema: string, store: string): Promise<void> {
+  if ((await readVersion(connection, schema, store)) === SCHEMA_VERSION) return;
+  await connection.query('BEGIN');
+  try {
+    await connection.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`nestjs-dispatch ${schema}`]);
+    const version = await readVersion(connection, schema, store);
+    if (version === undefined) await connection.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+    if (version === undefined)
+      await connection.query(`CREATE TABLE ${schema}.store_version (version integer NOT NULL)`);
+    for (const migration of MIGRATIONS.slice(version ?? 0)) await connection.script(migration(schema));
+    await connection.query(`DELETE FROM ${schema}.store_version`);
+    await connection.query(`INSERT INTO ${schema}.store_version VALUES ($1)`, [SCHEMA_VERSION]);
+    await connection.query('COMMIT');
+  } catch (error) {
+    if (!connection.isLost) await connection.query('ROLLBACK');
+    throw error;
+  }
+}
+
+/** @throws StoreError when the tables are not there in the version of this package */
+export async function checkSchema(connection: Connection, schema: string, store: string): Promise<void> {
+  const version = await readVersion(connection, schema, store);
+  if (version === SCHEMA_VERSION) return;
+  const found = version === undefined ? 'it has no tables yet' : `its tables have version ${version}`;
+  throw new StoreError(
+    `The store ${store} is not ready: ${found}, and version ${SCHEMA_VERSION} is needed. Run migrate(url) of ` +
+      `nestjs-dispatch/scheduler before the application starts, or leave the store's option migrate at 'auto'.`,
+  );
+}
+
+/** Undefined: there are no tables of ours. */
+async function readVersion(connection: Connection, schema: string, store: string): Promise<number | undefined> {
+  const { rows } = await connection.query('SELECT to_regclass($1)::text, to_regclass($2)::text', [
+    `${schema}.store_version`,
+    `${schema}.calls`,
+  ]);
+  const [versions, calls] = rows[0] ?? [];
+  if (versions === null && calls !== null) {
+    throw new StoreCorruptError(
+      `The schema ${schema} of ${store} holds a table 'calls' of another application. Choose another schema: ?schema=name in the store's address.`,
+    );
+  }
+  if (versions === null) return undefined;
+  const version = await versionOf(connection, schema);
+  if (version !== undefined && version > SCHEMA_VERSION) {
+    throw new StoreCorruptError(
+      `A newer version of this package made the tables of the store ${store}: they have version ${version}, this one ` +
+        `knows ${SCHEMA_VERSION}. Upgrade the package.`,
+    );
+  }
+  return version;
+}
+
+async function versionOf(connection: Connection, schema: string): Promise<number | undefined> {
+  try {
+    const { rows } = await connection.query(`SELECT version FROM ${schema}.store_version`);
+    return rows[0] === undefined ? undefined : Number(rows[0][0]);
+  } catch (error) {
+    if (isSchemaMissing(error)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,181 @@
+import { hostname } from 'node:os';
+import type { DispatchId, SharedStoreListener } from '../../store.js';
+import { Claims } from './claims.js';
+import { Committer } from './committer.js';
+import { Connection, type ConnectionParts } from './connection.js';
+import { ConnectionSlot } from './connection.slot.js';
+import type { PostgresDriver } from './driver.js';
+import { Lease } from './lease.js';
+import { MutationWriter } from './mutation.writer.js';
+import { Readers } from './readers.js';
+import { number, text } from './rows.js';
+import { RunningMarks } from './running.marks.js';
+import type { Statements } from './statements.js';
+import type { PostgresTarget } from './target.js';
+
+export interface SessionParts {
+  readonly driver: PostgresDriver;
+  readonly target: PostgresTarget;
+  readonly statements: Statements;
+  readonly listener: SharedStoreListener;
+  readonly runs: boolean;
+  /** Milliseconds, both. */
+  readonly lease: number;
+  readonly heartbeat: number;
+}
+
+/** Settings of every session: times are compared by the server, and nothing that we ask is worth compiling. */
+const COMMON = `SET jit = off; SET default_transaction_isolation = 'read committed'`;
+/**
+ * Statements of commits find each row by its index. Left to statistics, which lag behind a table that grows quickly, the
+ * planner would read the whole table now and then.
+ */
+const BY_INDEX = 'SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off';
+/** What was acknowledged is on disk, unless someone has asked for even more. */
+const DURABLE = `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`;
+const READERS = 2;
+
+/** What is there while the store is open: the process's row, its connections, and what works on them. */
+export class Session {
+  readonly committer: Committer;
+  readonly claims: Claims;
+  readonly marks: RunningMarks;
+  readonly readers: Readers;
+  /** Calls whose ends the listener wants to hear of. */
+  readonly watched = new Set<DispatchId>();
+  /** Calls that were in flight when a former process died, of those that were claimed. */
+  readonly inFlight: DispatchId[] = [];
+  private readonly lease: Lease;
+  private readonly writing: ConnectionSlot;
+  /** Heartbeats, marks and notifications: nothing that has to be on disk. */
+  private readonly control: ConnectionSlot;
+  /** Until then no other process is judged by its lease, because this one was cut off itself. */
+  private judgesFrom = 0;
+  private isClosing = false;
+
+  private constructor(
+    private readonly parts: SessionParts,
+    readonly process: number,
+  ) {
+    const { statements, target, lease, heartbeat, listener } = parts;
+    this.writing = new ConnectionSlot(() =>
+      this.connect('commits', `${COMMON}; ${BY_INDEX}; ${this.idleLimit}; ${DURABLE}`),
+    );
+    this.control = new ConnectionSlot(() => this.connectControl());
+    this.readers = new Readers(READERS, () => this.connect('reads', COMMON));
+    this.committer = new Committer({
+      store: target.name,
+      statements,
+      connection: this.writing,
+      writer: new MutationWriter({ store: target.name, statements, owner: process }),
+      process,
+      lease,
+      onRenewed: () => this.lease.renewed(),
+      onOwnershipLost: () => listener.ownershipLost(),
+    });
+    this.claims = new Claims(statements, this.committer, process);
+    this.marks = new RunningMarks(statements, process, () => this.control.current);
+    this.lease = new Lease({
+      statements,
+      connection: this.control,
+      process,
+      lease,
+      heartbeat,
+      onLost: () => this.committer.disown(),
+    });
+  }
+
+  static async open(parts: SessionParts, first: Connection): Promise<Session> {
+    const { statements, runs, lease } = parts;
+    const { rows } = await first.run(statements.register, [`${hostname()} pid ${process.pid}`, runs, lease]);
+    await first.run(statements.forgetEnded);
+    const session = new Session(parts, number(rows[0]?.[0]));
+    try {
+      await session.control.get();
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+    return session;
+  }
+
+  /** Declares processes dead whose lease has run out. */
+  async judgeOthers(): Promise<void> {
+    if (performance.now() < this.judgesFrom) return;
+    const { statements, listener, lease } = this.parts;
+    const { rows } = await this.committer.inTurn((connection) =>
+      connection.run(statements.endExpired, [this.process, lease]),
+    );
+    for (const row of rows) {
+      listener.warn(
+        `The process ${text(row[1])} has shown no sign of life for more than ${lease} ms: its calls go on in others.`,
+      );
+    }
+  }
+
+  /** Sends what need not be on disk. */
+  async tell<T>(action: (connection: Connection) => Promise<T>): Promise<T> {
+    return action(await this.control.get());
+  }
+
+  /** Gives all calls back. A server that cannot be reached finds out when the lease runs out. */
+  async close(): Promise<void> {
+    this.isClosing = true;
+    this.lease.stop();
+    await this.committer.close();
+    const { statements } = this.parts;
+    try {
+      const control = await this.control.get();
+      await this.marks.clear(control);
+      await control.run(statements.unwatchAll, [this.process]);
+      await control.run(statements.endProcess, [this.process]);
+      await control.run(statements.tellFree);
+    } catch {
+      // What it leaves behind is found by the processes that are there then.
+    } finally {
+      await Promise.all([this.writing.close(), this.control.close(), this.readers.close()]);
+    }
+  }
+
+  private get idleLimit(): string {
+    return `SET idle_in_transaction_session_timeout = ${Math.max(1, Math.round(this.parts.lease))}`;
+  }
+
+  private connect(purpose: string, settings: string, more: Partial<ConnectionParts> = {}): Promise<Connection> {
+    const { driver, target } = this.parts;
+    return Connection.open({
+      driver,
+      connectionString: target.connectionString,
+      applicationName: `nestjs-dispatch ${this.process} ${purpose}`,
+      settings,
+      onLoss: () => {
+        if (!this.isClosing) this.judgesFrom = performance.now() + this.parts.lease;
+      },
+      ...more,
+    });
+  }
+
+  private async connectControl(): Promise<Connection> {
+    const { target, listener, statements } = this.parts;
+    const free = `${target.schema}_free`;
+    const own = `${target.schema}_${this.process}`;
+    const control = await this.connect(
+      'control',
+      `${COMMON}; ${BY_INDEX}; SET synchronous_commit = off; LISTEN ${free}; LISTEN ${own}`,
+      {
+        onNotification: (channel, payload) => {
+          if (channel === free) listener.claimable();
+          else if (payload === '') listener.cancelRequested();
+          else listener.ended(payload);
+        },
+      },
+    );
+    // What was told while nobody listened is not told again.
+    for (const id of this.watched) void control.run(statements.watch, [id, this.process]).catch(() => undefined);
+    for (const id of this.watched) listener.ended(id);
+    listener.claimable();
+    listener.cancelRequested();
+    queueMicrotask(() => this.marks.flush());
+    return control;
+  }
+}

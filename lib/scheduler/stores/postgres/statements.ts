@@ -1,0 +1,193 @@
+import { CALL_COLUMNS } from './rows.js';
+import type { Statement } from './connection.js';
+
+type Sql = Readonly<Record<keyof ReturnType<typeof sqlOf>, string>>;
+export type Statements = Readonly<Record<keyof Sql, Statement>>;
+
+const columns = (table: string): string => CALL_COLUMNS.map((column) => `${table}.${column}`).join(', ');
+
+/** A process whose calls are anybody's. */
+const IS_OVER = (process: string): string => `${process}.ended_at IS NOT NULL`;
+
+/** The unfinished calls of the process $1, or those in the trees of the roots $2. Roots and their descendants have an index each. */
+function unfinishedOf(calls: string, of: 'owner' | 'trees'): string {
+  const [root, descendant] =
+    of === 'owner' ? ['owner = $1', 'owner = $1'] : ['id = ANY ($2::text[])', 'root = ANY ($2::text[])'];
+  return `
+    SELECT seq FROM ${calls} WHERE finished_at IS NULL AND parent IS NULL AND ${root}
+    UNION ALL SELECT seq FROM ${calls} WHERE finished_at IS NULL AND parent IS NOT NULL AND ${descendant}`;
+}
+
+/** Every statement of the store, for the tables of a schema. Parameters are arrays where the name is a plural. */
+function sqlOf(schema: string) {
+  const [calls, journals, processes] = [`${schema}.calls`, `${schema}.journals`, `${schema}.processes`];
+  const [running, waiting, cancellations] = [`${schema}.running`, `${schema}.waiting`, `${schema}.cancellations`];
+  return {
+    /** Also says when the server started: what was not renewed while it was down is no sign of death. */
+    register: `
+      INSERT INTO ${processes} (name, runs, lease_until) VALUES ($1, $2, clock_timestamp() + $3 * interval '1 ms') RETURNING id`,
+    /** The first statement of each commit. No row: the process was found dead, and others may have its calls. */
+    fence: `
+      UPDATE ${processes} SET commits = $2, lease_until = clock_timestamp() + $3 * interval '1 ms'
+      WHERE id = $1 AND ended_at IS NULL`,
+    renew: `
+      UPDATE ${processes} SET lease_until = clock_timestamp() + $2 * interval '1 ms' WHERE id = $1 AND ended_at IS NULL`,
+    /** Waits for a commit of this process that the server may still be carrying out on a connection that broke. */
+    lastCommit: `SELECT commits FROM ${processes} WHERE id = $1 FOR UPDATE`,
+    endProcess: `UPDATE ${processes} SET ended_at = clock_timestamp() WHERE id = $1 AND ended_at IS NULL`,
+    /** A process in the middle of a commit is alive. None could renew its lease while the server was down. */
+    endExpired: `
+      UPDATE ${processes} SET ended_at = clock_timestamp()
+      WHERE id IN (
+        SELECT id FROM ${processes}
+        WHERE ended_at IS NULL AND lease_until < clock_timestamp() AND id <> $1
+          AND pg_postmaster_start_time() < clock_timestamp() - $2 * interval '1 ms'
+        FOR UPDATE SKIP LOCKED)
+      RETURNING id, name`,
+    forgetEnded: `
+      DELETE FROM ${processes} AS process
+      WHERE ended_at < clock_timestamp() - interval '1 day'
+        AND NOT EXISTS (SELECT FROM ${calls} WHERE owner = process.id AND finished_at IS NULL AND parent IS NULL)
+        AND NOT EXISTS (SELECT FROM ${calls} WHERE owner = process.id AND finished_at IS NULL AND parent IS NOT NULL)`,
+    others: `SELECT count(*) FROM ${processes} WHERE runs AND ended_at IS NULL AND id <> $1`,
+
+    create: `
+      INSERT INTO ${calls} (id, root, parent, correlation, parent_incarnation, created_at, expires_at, owner, endpoint,
+        function, version, state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results, wake_at,
+        cancel_by, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, input, result)
+      SELECT id, root, parent, correlation, parent_incarnation, created_at, expires_at,
+        CASE WHEN NOT free THEN $1::bigint END, endpoint, function, version, state, due_at, attempt, crashes, incarnation,
+        delivered, min_results, max_results, wake_at, cancel_by, journal_bytes, journal_digest, journal_kind, finished_at,
+        status, inbox, input, result
+      FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::float8[], $8::float8[],
+        $9::boolean[], $10::text[], $11::text[], $12::text[], $13::bytea[], $14::smallint[], $15::float8[], $16::int[],
+        $17::int[], $18::bigint[], $19::int[], $20::int[], $21::int[], $22::float8[], $23::float8[], $24::int[],
+        $25::bigint[], $26::smallint[], $27::float8[], $28::int[], $29::int[], $30::bytea[])
+      AS made (id, root, parent, correlation, parent_incarnation, created_at, expires_at, free, endpoint, function, version,
+        input, state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results, wake_at, cancel_by,
+        journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, result)
+      ON CONFLICT (id) DO NOTHING`,
+    /** Progress, the end of the journal, and the end of the call: where \`progresses\` is false its columns stay. */
+    change: `
+      UPDATE ${calls} AS call SET
+        owner = $1,
+        state = coalesce(made.state, call.state),
+        due_at = coalesce(made.due_at, call.due_at),
+        attempt = coalesce(made.attempt, call.attempt),
+        crashes = coalesce(made.crashes, call.crashes),
+        incarnation = coalesce(made.incarnation, call.incarnation),
+        delivered = coalesce(made.delivered, call.delivered),
+        min_results = coalesce(made.min_results, call.min_results),
+        max_results = coalesce(made.max_results, call.max_results),
+        wake_at = CASE WHEN made.due_at IS NULL THEN call.wake_at ELSE made.wake_at END,
+        cancel_by = CASE WHEN made.due_at IS NULL THEN call.cancel_by ELSE made.cancel_by END,
+        journal_bytes = coalesce(made.journal_bytes, call.journal_bytes),
+        journal_digest = coalesce(made.journal_digest, call.journal_digest),
+        journal_kind = coalesce(made.journal_kind, call.journal_kind),
+        finished_at = made.finished_at,
+        status = made.status,
+        inbox = made.inbox,
+        result = made.result
+      FROM unnest($2::text[], $3::boolean[], $4::int[], $5::smallint[], $6::float8[], $7::int[], $8::int[], $9::bigint[],
+        $10::int[], $11::int[], $12::int[], $13::float8[], $14::float8[], $15::int[], $16::bigint[], $17::smallint[],
+        $18::float8[], $19::int[], $20::int[], $21::bytea[])
+      AS made (id, needs_unfinished, needs_end, state, due_at, attempt, crashes, incarnation, delivered, min_results,
+        max_results, wake_at, cancel_by, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, result)
+      WHERE call.id = made.id
+        AND CASE WHEN call.finished_at IS NULL THEN call.owner = $1 ELSE NOT made.needs_unfinished END
+        AND (made.needs_end IS NULL OR call.journal_bytes = made.needs_end AND call.journal_kind <> 2)`,
+    retarget: `
+      UPDATE ${calls} AS call
+      SET endpoint = made.endpoint, function = made.function, version = made.version, input = made.input
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[]) AS made (id, endpoint, function, version, input)
+      WHERE call.id = made.id`,
+    clearJournals: `
+      DELETE FROM ${journals} AS part USING unnest($1::text[]) AS made (id), ${calls} AS call
+      WHERE call.id = made.id AND call.journal_bytes > 0 AND part.call = call.seq`,
+    addToJournals: `
+      INSERT INTO ${journals} (call, ends_at, bytes)
+      SELECT call.seq, made.ends_at, made.bytes
+      FROM unnest($1::text[], $2::int[], $3::bytea[]) AS made (id, ends_at, bytes) JOIN ${calls} AS call ON call.id = made.id`,
+    purge: `DELETE FROM ${calls} WHERE id = ANY ($1::text[]) AND finished_at IS NOT NULL`,
+    firstUnfinished: `SELECT id FROM ${calls} WHERE id = ANY ($1::text[]) AND finished_at IS NULL LIMIT 1`,
+    /** What a refusal is about. */
+    inspect: `
+      SELECT id, finished_at IS NOT NULL, owner, journal_bytes, journal_kind FROM ${calls} WHERE id = ANY ($1::text[])`,
+    /** Processes that wait for these ends, of other processes' calls, hear of them once the transaction is committed. */
+    tellWaiting: `
+      SELECT pg_notify('${schema}_' || process, call) FROM ${waiting} WHERE call = ANY ($1::text[])`,
+    tellFree: `SELECT pg_notify('${schema}_free', '')`,
+
+    get: `SELECT ${columns('call')} FROM ${calls} AS call WHERE id = $1`,
+    input: `SELECT input FROM ${calls} WHERE id = $1`,
+    journal: `
+      SELECT bytes FROM ${journals} WHERE call = (SELECT seq FROM ${calls} WHERE id = $1) ORDER BY ends_at`,
+    results: `SELECT id, result FROM ${calls} WHERE id = ANY ($1::text[]) AND finished_at IS NOT NULL`,
+    unfinished: `
+      SELECT ${columns('call')} FROM ${calls} AS call WHERE seq IN (${unfinishedOf(calls, 'owner')}) ORDER BY seq`,
+    undelivered: `
+      SELECT child.id, parent.id, child.correlation, child.inbox
+      FROM ${calls} AS parent JOIN ${calls} AS child ON child.root = parent.root AND child.parent = parent.id
+      WHERE parent.owner = $1 AND parent.seq IN (${unfinishedOf(calls, 'trees')})
+        AND child.finished_at IS NOT NULL AND child.inbox > parent.delivered
+        AND child.parent_incarnation = parent.incarnation
+      ORDER BY parent.seq, child.inbox`,
+    /** Only one process looks for what can go: the one that has been here longest. */
+    finishedRoots: `
+      SELECT id FROM ${calls} AS root
+      WHERE finished_at < $1 AND finished_at IS NOT NULL AND parent IS NULL
+        AND $3 = (SELECT min(id) FROM ${processes} WHERE ended_at IS NULL)
+        AND NOT EXISTS (
+          SELECT FROM ${calls} AS call WHERE call.root = root.id AND call.parent IS NOT NULL AND call.finished_at IS NULL)
+      ORDER BY finished_at, seq LIMIT $2`,
+    descendants: `SELECT id FROM ${calls} WHERE root = $1 AND parent IS NOT NULL LIMIT $2`,
+
+    /** Roots that no living process has, with functions that are here. Another process that claims takes others. */
+    claimRoots: `
+      SELECT id FROM ${calls}
+      WHERE finished_at IS NULL AND parent IS NULL
+        AND (owner IS NULL OR owner IN (SELECT process.id FROM ${processes} AS process WHERE ${IS_OVER('process')}))
+        AND ($1::text[] IS NULL OR endpoint <> ALL ($1) OR (endpoint, function) IN (SELECT * FROM unnest($2::text[], $3::text[])))
+      ORDER BY seq LIMIT $4 FOR UPDATE SKIP LOCKED`,
+    /** Roots that have ended, with calls that are still cleaning up, and whose process is no more. */
+    claimEndedRoots: `
+      SELECT id FROM ${calls}
+      WHERE finished_at IS NOT NULL AND parent IS NULL AND id IN (
+        SELECT root FROM ${calls} AS call
+        WHERE call.finished_at IS NULL AND call.parent IS NOT NULL
+          AND call.owner IN (SELECT process.id FROM ${processes} AS process WHERE ${IS_OVER('process')}))
+      ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED`,
+    /** All unfinished calls of these trees. A commit of their former process can no longer come in between. */
+    takeOver: `
+      UPDATE ${calls} AS call SET owner = $1 WHERE seq IN (${unfinishedOf(calls, 'trees')}) RETURNING ${columns('call')}`,
+    inFlight: `SELECT call FROM ${running} WHERE call = ANY ($1::text[])`,
+
+    markStarted: `
+      INSERT INTO ${running} (call, process) SELECT call, $1 FROM unnest($2::text[]) AS made (call)
+      ON CONFLICT (call) DO UPDATE SET process = excluded.process`,
+    markEnded: `DELETE FROM ${running} WHERE call = ANY ($1::text[])`,
+    unmarkAll: `DELETE FROM ${running} WHERE process = $1`,
+
+    watch: `INSERT INTO ${waiting} (call, process) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
+    unwatch: `DELETE FROM ${waiting} WHERE process = $2 AND call = ANY ($1::text[])`,
+    unwatchAll: `DELETE FROM ${waiting} WHERE process = $1`,
+
+    requestCancel: `
+      WITH request AS (INSERT INTO ${cancellations} (call) VALUES ($1) ON CONFLICT DO NOTHING)
+      SELECT pg_notify('${schema}_' || owner, '') FROM ${calls} WHERE id = $1 AND finished_at IS NULL AND owner IS NOT NULL`,
+    requestedCancels: `
+      SELECT request.call FROM ${cancellations} AS request JOIN ${calls} AS call ON call.id = request.call
+      WHERE call.owner = $1 AND call.finished_at IS NULL`,
+    forgetCancels: `
+      DELETE FROM ${cancellations} AS request
+      WHERE call = ANY ($1::text[])
+        OR NOT EXISTS (SELECT FROM ${calls} AS call WHERE call.id = request.call AND call.finished_at IS NULL)`,
+  };
+}
+
+export function statementsOf(schema: string): Statements {
+  const named = Object.entries(sqlOf(schema)).map(
+    ([name, text]) => [name, { name: `dispatch_${name}`, text }] as const,
+  );
+  return Object.fromEntries(named) as Statements;
+}

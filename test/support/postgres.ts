@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { PostgresStore, type PostgresStoreOptions } from '../../lib/scheduler/index.js';
+import { PostgresServer } from './postgres.server.js';
+
+/** A database for the tests of one file: that of DISPATCH_TEST_DATABASE_URL, or one on a server of its own. */
+export class TestDatabase {
+  private readonly schemas: string[] = [];
+
+  private constructor(
+    private readonly address: string,
+    private readonly server: PostgresServer | undefined,
+    private readonly client: pg.Client,
+  ) {}
+
+  static async open(): Promise<TestDatabase> {
+    const given = process.env['DISPATCH_TEST_DATABASE_URL'];
+    const server = given ? undefined : await PostgresServer.start();
+    const address = server?.url ?? given ?? '';
+    const client = new pg.Client(address);
+    await client.connect();
+    return new TestDatabase(address, server, client);
+  }
+
+  /** The address of a store that is empty. */
+  newUrl(): string {
+    const schema = `test_${randomBytes(6).toString('hex')}`;
+    this.schemas.push(schema);
+    const url = new URL(this.address);
+    url.searchParams.set('schema', schema);
+    return url.href;
+  }
+
+  async query(text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
+    return (await this.client.query<Record<string, unknown>>(text, values)).rows;
+  }
+
+  /** Lets the processes of a store count as dead, without waiting for the end of their leases. */
+  async expire(url: string): Promise<void> {
+    await this.query(`UPDATE ${schemaOf(url)}.processes SET ended_at = now() WHERE ended_at IS NULL`);
+  }
+
+  async close(): Promise<void> {
+    for (const schema of this.schemas) await this.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
+    await this.client.end();
+    await this.server?.stop();
+  }
+}
+
+export const schemaOf = (url: string): string => new URL(url).searchParams.get('schema') ?? 'dispatch';
+
+/** A store whose process can be let die. */
+export class MortalStore extends PostgresStore {
+  constructor(
+    private readonly database: TestDatabase,
+    private readonly url: string,
+    options: PostgresStoreOptions = {},
+  ) {
+    super(url, options);
+  }
+
+  /** Leaves what the death of its process would: what it had sent is done, and nothing more. */
+  async die(): Promise<void> {
+    // The answer to a watch comes when all marks that were sent before are written.
+    await this.unwatch([]);
+    await this.database.expire(this.url);
+  }
+}
