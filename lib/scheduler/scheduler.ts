@@ -25,7 +25,8 @@ export class SchedulerStoppedError extends Error {
  * const { result } = await scheduler.wait(id);
  * ```
  *
- * One process owns the store. All methods but `start`, `setFunctions` and `stop` reject with a `SchedulerStoppedError`
+ * One process owns the store, unless that is a `SharedStore`, such as PostgreSQL: then any number of schedulers work on it,
+ * each with calls of its own. All methods but `start`, `setFunctions` and `stop` reject with a `SchedulerStoppedError`
  * before the start is done and once the stop has begun.
  */
 export class Scheduler {
@@ -115,8 +116,11 @@ export class Scheduler {
     const { core } = this;
     const record = core.records.get(id);
     if (record === undefined) {
-      if ((await core.store.get(id)) === undefined) throw new NotFoundError(`there is no call ${id}`);
-      return false;
+      const row = await core.store.get(id);
+      if (row === undefined) throw new NotFoundError(`there is no call ${id}`);
+      if (row.finished !== undefined || core.fleet === undefined) return false;
+      await core.fleet.cancel(id);
+      return true;
     }
     const finished = record.finished !== undefined;
     if (!finished) core.cancellation.cancel(record);
@@ -148,6 +152,7 @@ export class Scheduler {
       if (entry.held.size > 0) core.admission.unhold(entry, Infinity);
     }
     core.parking.registered(endpoint);
+    core.fleet?.claimable();
   }
 
   /** Resolves when nothing is ready, running or being committed: then only time or a new call changes anything. */
@@ -157,6 +162,19 @@ export class Scheduler {
 
   private async takeUp(): Promise<void> {
     const { core } = this;
+    if (core.fleet) await core.fleet.open();
+    else await this.openAlone();
+    this.phase = 'started';
+    if (!core.settings.run) return;
+    core.active = true;
+    core.parking.started();
+    for (const record of core.records.values()) core.readiness.evaluate(record);
+    core.retention.start();
+    core.fleet?.start();
+  }
+
+  private async openAlone(): Promise<void> {
+    const { core } = this;
     await core.store.open();
     try {
       await recover(core);
@@ -165,12 +183,6 @@ export class Scheduler {
       await core.store.close();
       throw error;
     }
-    this.phase = 'started';
-    if (!core.settings.run) return;
-    core.active = true;
-    core.parking.started();
-    for (const record of core.records.values()) core.readiness.evaluate(record);
-    core.retention.start();
   }
 
   private async shutDown(grace: Milliseconds): Promise<void> {
@@ -181,6 +193,7 @@ export class Scheduler {
     this.phase = 'stopping';
     const { core } = this;
     core.active = false;
+    await core.fleet?.stop();
     await core.runs.finish(grace);
     core.timers.stop();
     await core.commits.drain();

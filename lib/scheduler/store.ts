@@ -216,14 +216,16 @@ export interface SharedStore extends Store {
    * @param member.runs whether it runs calls, rather than only dispatch them
    */
   open(member?: { readonly runs: boolean; readonly listener: SharedStoreListener }): Promise<void>;
+  /** Registers the process again, under a new identity, after it has lost its ownership. */
+  rejoin(): Promise<void>;
   /** Claims all that is claimable, whatever its function, and returns all that this process has. */
   recover(): Promise<Recovery>;
   /** Takes over trees that no living process has, at most so many, the oldest first, and returns what is in them. */
   claim(limit: number, functions: ClaimableFunctions): Promise<Recovery>;
   /** How many other processes share the work. */
   others(): Promise<number>;
-  /** The listener hears of the ends of these calls from now on, until they have ended or `unwatch`. */
-  watch(id: DispatchId): Promise<void>;
+  /** The listener hears of the ends of these calls from now on, until `unwatch`. */
+  watch(ids: readonly DispatchId[]): Promise<void>;
   unwatch(ids: readonly DispatchId[]): Promise<void>;
   /** Has the process that has the call, now or later, cancel it. */
   requestCancel(id: DispatchId): Promise<void>;
@@ -243,6 +245,10 @@ export class StoreError extends Error {
 /** Another process owns the store's file. */
 export class StoreLockedError extends StoreError {
   override readonly name = 'StoreLockedError';
+}
+/** A call with that id is in the store already: in a `SharedStore` another process may have made it. Nothing of the commit was stored. */
+export class StoreConflictError extends StoreError {
+  override readonly name = 'StoreConflictError';
 }
 /** The file is not a store of ours, is damaged, or was written by a newer version. */
 export class StoreCorruptError extends StoreError {

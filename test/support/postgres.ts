@@ -61,7 +61,7 @@ export class MortalStore extends PostgresStore {
 
   /** Leaves what the death of its process would: what it had sent is done, and nothing more. */
   async die(): Promise<void> {
-    // The answer to a watch comes when all marks that were sent before are written.
+    // The answer comes when all marks that were sent before are written.
     await this.unwatch([]);
     await this.database.expire(this.url);
   }

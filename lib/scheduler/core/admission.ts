@@ -33,6 +33,11 @@ export class Admission {
     return this.running.size === 0 && (noneIsReady || this.core.outage.isPaused) && !this.pumpRequested;
   }
 
+  /** Calls that run or could run now. */
+  get load(): number {
+    return this.running.size + this.ready.size + this.suspects.size;
+  }
+
   /** Runs in flight. */
   runs(): Iterable<Run> {
     return this.running;

@@ -1,6 +1,6 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { JournalPosition } from '../../protocol/index.js';
-import type { CallProgress, DispatchId, FinishedCall, Mutation } from '../store.js';
+import type { CallHeader, CallProgress, CallTarget, DispatchId, FinishedCall, Mutation } from '../store.js';
 import type { CallRecord, Snapshot } from './record.js';
 
 /** Someone who waits until a batch is on disk. */
@@ -79,6 +79,11 @@ export class CommitLog {
     const { header, progress, fn, version } = record;
     const target = { endpoint: fn.endpoint, function: fn.name, version, input };
     this.add({ type: 'create', header, target, progress });
+  }
+
+  /** A root that is not for this process: any other may claim it. */
+  createFree(header: CallHeader, target: CallTarget, progress: CallProgress): void {
+    this.add({ type: 'create', header, target, progress, free: true });
   }
 
   /** A finished call begins again. */

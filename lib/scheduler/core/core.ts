@@ -1,11 +1,12 @@
 import type { Checkpoint, Clock } from '../../protocol/index.js';
-import type { DispatchId, Mutation, Store } from '../store.js';
+import { isShared, type DispatchId, type Mutation, type Store } from '../store.js';
 import type { Transport } from '../transport.js';
 import { Admission } from './admission.js';
 import { Cancellation } from './cancellation.js';
 import { CommitLog, type Batch, type CommitHost } from './commit-log.js';
 import { Completion } from './completion.js';
 import { Delivery } from './delivery.js';
+import { Fleet } from './fleet.js';
 import { FunctionTable } from './function-table.js';
 import { Intake } from './intake.js';
 import { NativeWaits } from './native-waits.js';
@@ -73,6 +74,8 @@ export class Core implements CommitHost, RunHost {
   readonly outage = new Outage(this);
   readonly intake = new Intake(this);
   readonly retention = new Retention(this);
+  /** Where other processes share the store. */
+  readonly fleet: Fleet | undefined;
 
   private turnRequested = false;
   private idlers: (() => void)[] = [];
@@ -86,6 +89,7 @@ export class Core implements CommitHost, RunHost {
     this.settings = settingsOf(options);
     this.payloads = new Payloads(this.settings.payloadMemory);
     this.timers = new Timers(this.clock, (record) => this.readiness.due(record));
+    this.fleet = isShared(this.store) ? new Fleet(this, this.store) : undefined;
   }
 
   /** Takes an unfinished call into memory. */
@@ -142,6 +146,7 @@ export class Core implements CommitHost, RunHost {
     this.turnRequested = false;
     if (!this.outage.isPaused || this.commits.isAwaited) this.commits.flush();
     this.admission.nextTurn();
+    this.fleet?.turn();
     this.checkIdle();
   }
 

@@ -17,6 +17,11 @@ export class FunctionEntry {
     readonly name: string,
   ) {}
 
+  /** Nothing of it waits for a slot any more. */
+  dropHeld(): void {
+    for (let record = this.held.shift(); record !== undefined; record = this.held.shift()) record.held = false;
+  }
+
   /** The policy for calls of that version; any other where the application has not said. */
   policy(version: string): FunctionPolicy | undefined {
     return this.policies.find((policy) => (policy.version ?? '') === version) ?? this.policies[0];
@@ -26,6 +31,8 @@ export class FunctionEntry {
 /** All functions that have calls or policies. */
 export class FunctionTable {
   private readonly endpoints = new Map<string, Map<string, FunctionEntry>>();
+  /** Endpoints of which it was said which functions they have. */
+  private readonly declared = new Set<string>();
 
   find(endpoint: string, name: string): FunctionEntry | undefined {
     return this.endpoints.get(endpoint)?.get(name);
@@ -43,8 +50,26 @@ export class FunctionTable {
     return this.endpoints.get(endpoint)?.values() ?? [];
   }
 
+  declaredEndpoints(): string[] {
+    return [...this.declared];
+  }
+
+  declaredFunctions(): { readonly endpoint: string; readonly function: string }[] {
+    return [...this.declared].flatMap((endpoint) =>
+      [...this.entriesOf(endpoint)]
+        .filter((entry) => entry.policies.length > 0)
+        .map((entry) => ({ endpoint, function: entry.name })),
+    );
+  }
+
+  /** Whether this process can run the function, as far as it knows: an endpoint of which nothing was said may have any. */
+  runsHere(endpoint: string, name: string): boolean {
+    return !this.declared.has(endpoint) || (this.find(endpoint, name)?.policies.length ?? 0) > 0;
+  }
+
   /** Takes the place of all policies of the endpoint. */
   setPolicies(endpoint: string, policies: readonly FunctionPolicy[]): void {
+    this.declared.add(endpoint);
     for (const entry of this.entriesOf(endpoint)) {
       entry.policies = [];
       this.forgetUnused(entry);

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from '../../errors/index.js';
-import type { CallHeader, DispatchId } from '../store.js';
+import { StoreConflictError, type CallHeader, type CallProgress, type DispatchId } from '../store.js';
 import type { NewCall } from './calls.js';
 import type { Core } from './core.js';
 import { isDispatchId, rootId } from './ids.js';
@@ -8,6 +8,8 @@ import { freshProgress } from './progress.js';
 import { CallRecord } from './record.js';
 import { invalidCall } from './validation.js';
 
+/** How often calls are made whose commit another process was first with. */
+const CONFLICT_ATTEMPTS = 5;
 const NONE: ReadonlySet<DispatchId> = new Set();
 
 /** Takes in the calls that clients dispatch. */
@@ -16,20 +18,37 @@ export class Intake {
   private lookUps = 0;
   /** Calls that left memory since the first of these began, so that its answer from the store may be outdated. */
   private readonly finishedMeanwhile = new Set<DispatchId>();
+  /** Calls for other processes, until they are in the store. */
+  private readonly givenAway = new Set<DispatchId>();
 
   constructor(private readonly core: Core) {}
 
   async dispatch(calls: readonly NewCall[]): Promise<DispatchId[]> {
     for (const call of calls) this.validate(call);
-    const { records } = this.core;
-    const given = calls.flatMap(({ id }) => (id === undefined || records.has(id) ? [] : id));
-    const ids = given.length === 0 ? this.create(calls, NONE) : await this.createUnlessKnown(calls, given);
-    await this.core.commits.durable();
-    return ids;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.make(calls);
+      } catch (error) {
+        // Another process made a call with an id that is given here, or one that shares the commit: now it is known.
+        if (!(error instanceof StoreConflictError) || attempt === CONFLICT_ATTEMPTS) throw error;
+      }
+    }
   }
 
   noteFinished(id: DispatchId): void {
     if (this.lookUps > 0) this.finishedMeanwhile.add(id);
+  }
+
+  private async make(calls: readonly NewCall[]): Promise<DispatchId[]> {
+    const { records } = this.core;
+    const given = calls.flatMap(({ id }) => (id === undefined || records.has(id) ? [] : id));
+    const ids = given.length === 0 ? this.create(calls, NONE) : await this.createUnlessKnown(calls, given);
+    try {
+      await this.core.commits.durable();
+    } finally {
+      for (const id of ids) this.givenAway.delete(id);
+    }
+    return ids;
   }
 
   private async createUnlessKnown(calls: readonly NewCall[], given: readonly DispatchId[]): Promise<DispatchId[]> {
@@ -51,7 +70,7 @@ export class Intake {
     const now = core.clock.now();
     return calls.map((call) => {
       const { id = rootId(now, core.random) } = call;
-      if (core.records.has(id) || known.has(id)) return id;
+      if (core.records.has(id) || known.has(id) || this.givenAway.has(id)) return id;
       const header: CallHeader = {
         id,
         parentId: '',
@@ -61,13 +80,24 @@ export class Intake {
         createdAt: now,
         expiresAt: call.expiration === undefined ? undefined : now + call.expiration,
       };
+      const progress = freshProgress(call.dueAt ?? now, 1);
+      if (core.fleet?.givesAway(call.endpoint, call.function)) {
+        this.giveAway(header, call, progress);
+        return id;
+      }
       const fn = core.functions.entry(call.endpoint, call.function);
-      const record = new CallRecord(header, fn, call.version ?? '', freshProgress(call.dueAt ?? now, 1));
+      const record = new CallRecord(header, fn, call.version ?? '', progress);
       core.add(record);
       core.payloads.holdInput(record, call.input);
       core.commits.create(record, call.input);
       return id;
     });
+  }
+
+  private giveAway(header: CallHeader, call: NewCall, progress: CallProgress): void {
+    const { endpoint, function: name, version = '', input } = call;
+    this.givenAway.add(header.id);
+    this.core.commits.createFree(header, { endpoint, function: name, version, input }, progress);
   }
 
   private validate(call: NewCall): void {

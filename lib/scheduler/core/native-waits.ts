@@ -44,17 +44,21 @@ export class NativeWaits {
     const held = core.payloads.takeInput(record);
     const input = held === undefined ? await core.store.input(record.id) : held;
     const id = idIn(input ?? undefined);
-    const target = core.records.get(id);
-    if (target)
-      return core.waits.add(id, {
-        settle: (outcome) => this.settle(record, outcome),
-        fail: () => this.notFound(record, id),
-      });
-    const outcome = await core.waits.lookUp(id);
-    if (outcome) return this.settle(record, outcome);
-    // It began again while the store was asked.
-    if (core.records.has(id)) return this.waitFor(record);
+    if (core.records.has(id)) return this.listen(record, id);
+    const found = await core.waits.lookUp(id);
+    if (typeof found === 'object') return this.settle(record, found);
+    // It is another process's, or began again while the store was asked.
+    if (found === 'elsewhere' || core.records.has(id)) return this.listen(record, id);
     this.notFound(record, id);
+  }
+
+  private listen(record: CallRecord, id: string): void {
+    const { waits } = this.core;
+    waits.add(id, {
+      settle: (outcome) => this.settle(record, outcome),
+      fail: () => this.notFound(record, id),
+    });
+    waits.watchElsewhere(id);
   }
 
   private settle(record: CallRecord, { state, status, result }: CallOutcome): void {

@@ -1,4 +1,5 @@
 import { CancelledError } from '../../errors/index.js';
+import { StoreConflictError } from '../store.js';
 import type { Batch } from './commit-log.js';
 import type { Core } from './core.js';
 import type { CallRecord } from './record.js';
@@ -32,6 +33,8 @@ export class Outage {
   /** What is not in the store has not happened: calls go back to where it has them. */
   commitFailed(batches: readonly Batch[], error: unknown): void {
     for (const batch of batches) this.takeBack(batch);
+    // Another process was first with an id: that is no outage, and all else is made again at once.
+    if (error instanceof StoreConflictError && this.core.fleet) return this.resume();
     this.pause(`could not write: ${messageOf(error)}`);
   }
 
@@ -57,6 +60,11 @@ export class Outage {
       `The store ${this.core.store.name} could not note which calls are running: ${messageOf(error)}. ` +
         'Calls go on; a call that ends the process may not be found out.',
     );
+  }
+
+  /** No call is here any more. */
+  forgetAll(): void {
+    this.affected.clear();
   }
 
   private takeBack(batch: Batch): void {

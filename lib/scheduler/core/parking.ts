@@ -37,6 +37,15 @@ export class Parking {
     }
   }
 
+  /** A call of another process came here, while this one runs. */
+  adopted(record: CallRecord): void {
+    if (this.parked.has(record) && record.fn.policies.length > 0) this.resume(record);
+  }
+
+  forgetAll(): void {
+    this.parked.clear();
+  }
+
   /** Functions were registered: calls that another version than theirs is here for go on. */
   registered(endpoint: string): void {
     for (const [record, failedWith] of this.parked) {

@@ -1,5 +1,5 @@
 import { Status } from '../../errors/index.js';
-import type { CallRow } from '../store.js';
+import type { CallRow, Recovery } from '../store.js';
 import type { Core } from './core.js';
 import { CallRecord } from './record.js';
 import { failure } from './results.js';
@@ -9,7 +9,26 @@ const CRASH_LIMIT = 5;
 
 /** Takes over what an earlier process has left in the store. Resolves when the crashes it died of are counted. */
 export async function recover(core: Core): Promise<void> {
-  const { calls, undelivered, inFlight } = await core.store.recover();
+  await takeIn(core, await core.store.recover());
+}
+
+/**
+ * The same with calls that another process had, while this one runs.
+ * @param beforeStart is called before any of them may run
+ */
+export async function adopt(core: Core, recovery: Recovery, beforeStart: () => void): Promise<void> {
+  const calls = recovery.calls.filter(({ header }) => !core.records.has(header.id));
+  await takeIn(core, { ...recovery, calls });
+  beforeStart();
+  for (const { header } of calls) {
+    const record = core.records.get(header.id);
+    if (record === undefined) continue;
+    core.parking.adopted(record);
+    core.readiness.evaluate(record);
+  }
+}
+
+async function takeIn(core: Core, { calls, undelivered, inFlight }: Recovery): Promise<void> {
   for (const row of calls) restore(core, row);
   for (const item of undelivered) {
     const parent = core.records.get(item.parentId);
@@ -21,8 +40,9 @@ export async function recover(core: Core): Promise<void> {
     if (record) countCrash(core, record);
     else core.cutShort.add(id);
   }
-  if (!core.commits.isIdle) await core.commits.durable();
-  if (inFlight.length > 0) core.store.markRunning([], inFlight);
+  if (inFlight.length === 0) return;
+  await core.commits.durable();
+  core.store.markRunning([], inFlight);
 }
 
 /** Parents come before their children: rows are in the order of creation. */

@@ -32,10 +32,10 @@ export class Waits {
   async wait(id: DispatchId, { timeout, signal }: WaitOptions): Promise<CallOutcome> {
     signal?.throwIfAborted();
     if (!this.core.records.has(id)) {
-      const outcome = await this.lookUp(id);
-      if (outcome) return outcome;
+      const found = await this.lookUp(id);
+      if (typeof found === 'object') return found;
       // It began again while the store was asked.
-      if (!this.core.records.has(id)) throw unknownCall(id);
+      if (found === undefined && !this.core.records.has(id)) throw unknownCall(id);
     }
     return new Promise<CallOutcome>((resolve, reject) => {
       const { core } = this;
@@ -59,15 +59,31 @@ export class Waits {
       );
       const aborted = () => waiter.fail(reasonOf(signal));
       this.add(id, waiter);
+      this.watchElsewhere(id);
       signal?.addEventListener('abort', aborted);
       if (timeout !== undefined) core.timers.set(task, core.clock.now() + timeout);
     });
   }
 
-  /** The end of a call that is not in memory: it finished earlier, or there never was one. */
-  async lookUp(id: DispatchId): Promise<CallOutcome | undefined> {
-    const { store } = this.core;
+  isAwaited(id: DispatchId): boolean {
+    return this.waiters.has(id);
+  }
+
+  /** Calls that someone waits for. */
+  ids(): Iterable<DispatchId> {
+    return this.waiters.keys();
+  }
+
+  /** A call that is not in memory has its end told by the process that has it. */
+  watchElsewhere(id: DispatchId): void {
+    if (!this.core.records.has(id)) this.core.fleet?.watches.add([id]);
+  }
+
+  /** The end of a call that is not in memory: it finished earlier, is in another process's hands, or there never was one. */
+  async lookUp(id: DispatchId): Promise<CallOutcome | 'elsewhere' | undefined> {
+    const { store, fleet } = this.core;
     const [row, [result]] = await Promise.all([store.get(id), store.results([id])]);
+    if (row !== undefined && fleet !== undefined && !(row.finished && result)) return 'elsewhere';
     if (!row?.finished || !result) return undefined;
     return { id, state: row.finished.state, status: row.finished.status, result };
   }

@@ -1,4 +1,4 @@
-import { StoreError } from '../store.js';
+import { StoreConflictError, StoreError } from '../store.js';
 import type { DispatchId } from '../store.js';
 
 /** What every store answers to a mutation that contradicts what it holds: a fault of the scheduler, never of the disk. */
@@ -7,7 +7,7 @@ export const refuseUnknown = (store: string, mutation: string, id: DispatchId): 
   refuse(store, `a '${mutation}' names the call ${id}, which is not there`);
 
 export const refuseExisting = (store: string, id: DispatchId): StoreError =>
-  refuse(store, `the call ${id} exists already`);
+  new StoreConflictError(refusal(store, `the call ${id} exists already`));
 
 export const refuseFinished = (store: string, mutation: string, id: DispatchId): StoreError =>
   refuse(store, `a '${mutation}' names the call ${id}, which has finished`);
@@ -28,7 +28,8 @@ export const refusePosition = (store: string, id: DispatchId, given: number, end
   refuse(store, `an 'append' says that the journal of ${id} ends at ${given} bytes, and it ends at ${end}`);
 
 function refuse(store: string, why: string): StoreError {
-  return new StoreError(
-    `The store ${store} refused a commit: ${why}. Nothing of the commit was stored. This is a bug: please report it.`,
-  );
+  return new StoreError(refusal(store, why));
 }
+
+const refusal = (store: string, why: string): string =>
+  `The store ${store} refused a commit: ${why}. Nothing of the commit was stored. This is a bug: please report it.`;

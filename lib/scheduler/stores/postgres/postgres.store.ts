@@ -50,13 +50,21 @@ export interface PostgresStoreOptions {
 const DEFAULT_LEASE_MS = 15_000;
 const ALL = 1_000;
 
-/** Nobody listens: for a store that is used by itself. */
-const SILENT: SharedStoreListener = {
-  claimable: () => undefined,
-  ended: () => undefined,
-  cancelRequested: () => undefined,
-  ownershipLost: () => undefined,
-  warn: () => undefined,
+interface Member {
+  readonly runs: boolean;
+  readonly listener: SharedStoreListener;
+}
+
+/** For a store that is used by itself: nobody listens. */
+const NOBODY: Member = {
+  runs: true,
+  listener: {
+    claimable: () => undefined,
+    ended: () => undefined,
+    cancelRequested: () => undefined,
+    ownershipLost: () => undefined,
+    warn: () => undefined,
+  },
 };
 
 /** Keeps calls in PostgreSQL (12 or later), in a schema of its own, for any number of processes. Needs the package `pg`. */
@@ -66,6 +74,7 @@ export class PostgresStore implements SharedStore {
   private readonly target: PostgresTarget;
   private readonly statements: Statements;
   private session: Session | undefined;
+  private member = NOBODY;
   private isOpening = false;
 
   /**
@@ -82,26 +91,26 @@ export class PostgresStore implements SharedStore {
     this.lease = options.lease ?? DEFAULT_LEASE_MS;
   }
 
-  async open(
-    member: { readonly runs: boolean; readonly listener: SharedStoreListener } = { runs: true, listener: SILENT },
-  ): Promise<void> {
+  async open(member: Member = NOBODY): Promise<void> {
     if (this.session !== undefined || this.isOpening)
       throw new StoreError(
         `The store ${this.name} is open already. Open a store once, and close it before opening it again.`,
       );
     this.isOpening = true;
     try {
-      const driver = await loadDriver();
-      this.session = await withConnection(driver, this.target, async (connection) => {
-        await prepare(connection, this.target, this.options.migrate ?? 'auto');
-        const { lease } = this;
-        const heartbeat = this.options.heartbeat ?? lease / 5;
-        const { statements } = this;
-        return Session.open({ driver, target: this.target, statements, lease, heartbeat, ...member }, connection);
-      });
+      this.member = member;
+      this.session = await this.join();
     } finally {
       this.isOpening = false;
     }
+  }
+
+  async rejoin(): Promise<void> {
+    const former = this.requireOpen();
+    const session = await this.join();
+    if (this.session !== former) return session.close();
+    this.session = session;
+    await former.close();
   }
 
   async close(): Promise<void> {
@@ -215,10 +224,10 @@ export class PostgresStore implements SharedStore {
     });
   }
 
-  watch(id: DispatchId): Promise<void> {
+  watch(ids: readonly DispatchId[]): Promise<void> {
     return this.use(async (session) => {
-      session.watched.add(id);
-      await session.tell((connection) => connection.run(this.statements.watch, [id, session.process]));
+      for (const id of ids) session.watched.add(id);
+      await session.tell((connection) => connection.run(this.statements.watch, [arrays.texts(ids), session.process]));
     });
   }
 
@@ -249,12 +258,22 @@ export class PostgresStore implements SharedStore {
     });
   }
 
+  private async join(): Promise<Session> {
+    const { target, statements, lease, member } = this;
+    const heartbeat = this.options.heartbeat ?? lease / 5;
+    const driver = await loadDriver();
+    return withConnection(driver, target, async (connection) => {
+      await prepare(connection, target, this.options.migrate ?? 'auto');
+      return Session.open({ driver, target, statements, lease, heartbeat, ...member }, connection);
+    });
+  }
+
   private take(limit: number, functions: ClaimableFunctions | undefined): Promise<Recovery> {
     return this.use(async (session) => {
       await session.judgeOthers();
       const recovery = await session.claims.claim(limit, functions);
       session.marks.inherit(recovery.inFlight);
-      session.inFlight.push(...recovery.inFlight);
+      for (const id of recovery.inFlight) session.inFlight.add(id);
       return recovery;
     });
   }

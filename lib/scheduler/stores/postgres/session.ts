@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import type { DispatchId, SharedStoreListener } from '../../store.js';
+import * as arrays from './arrays.js';
 import { Claims } from './claims.js';
 import { Committer } from './committer.js';
 import { Connection, type ConnectionParts } from './connection.js';
@@ -44,7 +45,7 @@ export class Session {
   /** Calls whose ends the listener wants to hear of. */
   readonly watched = new Set<DispatchId>();
   /** Calls that were in flight when a former process died, of those that were claimed. */
-  readonly inFlight: DispatchId[] = [];
+  readonly inFlight = new Set<DispatchId>();
   private readonly lease: Lease;
   private readonly writing: ConnectionSlot;
   /** Heartbeats, marks and notifications: nothing that has to be on disk. */
@@ -89,6 +90,7 @@ export class Session {
     const { statements, runs, lease } = parts;
     const { rows } = await first.run(statements.register, [`${hostname()} pid ${process.pid}`, runs, lease]);
     await first.run(statements.forgetEnded);
+    await first.run(statements.forgetMarks);
     const session = new Session(parts, number(rows[0]?.[0]));
     try {
       await session.control.get();
@@ -171,7 +173,7 @@ export class Session {
       },
     );
     // What was told while nobody listened is not told again.
-    for (const id of this.watched) void control.run(statements.watch, [id, this.process]).catch(() => undefined);
+    void control.run(statements.watch, [arrays.texts([...this.watched]), this.process]).catch(() => undefined);
     for (const id of this.watched) listener.ended(id);
     listener.claimable();
     listener.cancelRequested();

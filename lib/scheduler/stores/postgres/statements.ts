@@ -49,6 +49,8 @@ function sqlOf(schema: string) {
       WHERE ended_at < clock_timestamp() - interval '1 day'
         AND NOT EXISTS (SELECT FROM ${calls} WHERE owner = process.id AND finished_at IS NULL AND parent IS NULL)
         AND NOT EXISTS (SELECT FROM ${calls} WHERE owner = process.id AND finished_at IS NULL AND parent IS NOT NULL)`,
+    forgetMarks: `
+      DELETE FROM ${running} AS mark WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = mark.process)`,
     others: `SELECT count(*) FROM ${processes} WHERE runs AND ended_at IS NULL AND id <> $1`,
 
     create: `
@@ -147,7 +149,9 @@ function sqlOf(schema: string) {
       SELECT id FROM ${calls}
       WHERE finished_at IS NULL AND parent IS NULL
         AND (owner IS NULL OR owner IN (SELECT process.id FROM ${processes} AS process WHERE ${IS_OVER('process')}))
-        AND ($1::text[] IS NULL OR endpoint <> ALL ($1) OR (endpoint, function) IN (SELECT * FROM unnest($2::text[], $3::text[])))
+        AND ($1::text[] IS NULL OR endpoint <> ALL ($1)
+          OR (endpoint, function) IN (SELECT * FROM unnest($2::text[], $3::text[]))
+          OR id IN (SELECT target.root FROM ${cancellations} AS request JOIN ${calls} AS target ON target.id = request.call))
       ORDER BY seq LIMIT $4 FOR UPDATE SKIP LOCKED`,
     /** Roots that have ended, with calls that are still cleaning up, and whose process is no more. */
     claimEndedRoots: `
@@ -160,7 +164,12 @@ function sqlOf(schema: string) {
     /** All unfinished calls of these trees. A commit of their former process can no longer come in between. */
     takeOver: `
       UPDATE ${calls} AS call SET owner = $1 WHERE seq IN (${unfinishedOf(calls, 'trees')}) RETURNING ${columns('call')}`,
-    inFlight: `SELECT call FROM ${running} WHERE call = ANY ($1::text[])`,
+    /** Of these calls, and of calls that were run before they were stored: their parents make them again. */
+    inFlight: `
+      SELECT call FROM ${running} WHERE call = ANY ($1::text[])
+      UNION SELECT call FROM ${running} AS mark
+      WHERE process IN (SELECT process.id FROM ${processes} AS process WHERE ${IS_OVER('process')})
+        AND NOT EXISTS (SELECT FROM ${calls} AS call WHERE call.id = mark.call)`,
 
     markStarted: `
       INSERT INTO ${running} (call, process) SELECT call, $1 FROM unnest($2::text[]) AS made (call)
@@ -168,7 +177,8 @@ function sqlOf(schema: string) {
     markEnded: `DELETE FROM ${running} WHERE call = ANY ($1::text[])`,
     unmarkAll: `DELETE FROM ${running} WHERE process = $1`,
 
-    watch: `INSERT INTO ${waiting} (call, process) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
+    watch: `
+      INSERT INTO ${waiting} (call, process) SELECT call, $2 FROM unnest($1::text[]) AS made (call) ON CONFLICT DO NOTHING`,
     unwatch: `DELETE FROM ${waiting} WHERE process = $2 AND call = ANY ($1::text[])`,
     unwatchAll: `DELETE FROM ${waiting} WHERE process = $1`,
 

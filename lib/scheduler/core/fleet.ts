@@ -1,0 +1,228 @@
+import { CancelledError } from '../../errors/index.js';
+import type { ClaimableFunctions, DispatchId, Recovery, SharedStore, SharedStoreListener } from '../store.js';
+import type { Core } from './core.js';
+import { forgetCalls } from './eviction.js';
+import type { Milliseconds } from './options.js';
+import { adopt } from './recovery.js';
+import { Task } from './timers.js';
+import { Watches } from './watches.js';
+
+/** How often the store is asked for what no notification told of: doubles while there is nothing. */
+const SHORTEST_POLL: Milliseconds = 1_000;
+const LONGEST_POLL: Milliseconds = 5_000;
+/** Trees that are claimed at a time. */
+const CLAIM_AT_ONCE = 200;
+/** Calls that run or are ready, for each run that may be in flight: with more of them at hand, work is left to others. */
+const LOAD_PER_RUN = 2;
+const FIRST_REJOIN: Milliseconds = 100;
+
+/** This process among others that share its store: which calls it takes, which it leaves to others, and when it has lost all. */
+export class Fleet implements SharedStoreListener {
+  readonly watches: Watches;
+  private readonly poll = new Task(() => void this.look());
+  private interval = SHORTEST_POLL;
+  private others = 0;
+  /** There may be more to claim than there was room for. */
+  private hasMore = true;
+  private claiming: Promise<void> | undefined;
+  private rejoining: Promise<void> | undefined;
+  private isOpen = false;
+  /** Functions that the log has named, because they are not here. */
+  private readonly named = new Set<string>();
+
+  constructor(
+    private readonly core: Core,
+    private readonly store: SharedStore,
+  ) {
+    this.watches = new Watches(core, store);
+  }
+
+  async open(): Promise<void> {
+    await this.store.open({ runs: this.core.settings.run, listener: this });
+    this.isOpen = true;
+    this.schedule();
+  }
+
+  /** Takes up work. */
+  start(): void {
+    void this.look();
+  }
+
+  /** Claims nothing more. Resolves when what was begun is done. */
+  async stop(): Promise<void> {
+    this.isOpen = false;
+    this.core.timers.clear(this.poll);
+    await this.claiming;
+    await this.rejoining;
+  }
+
+  /** Whether a new root is for any process to claim, rather than for this one. */
+  givesAway(endpoint: string, name: string): boolean {
+    const { core } = this;
+    if (!core.settings.run || !core.active) return true;
+    if (!core.functions.runsHere(endpoint, name)) {
+      this.name(name);
+      return true;
+    }
+    return this.others > 0 && this.room - core.commits.backlog <= 0;
+  }
+
+  /** A turn of the event loop is over: there may be room again. */
+  turn(): void {
+    if (this.hasMore && this.room >= this.capacity / 2) this.claim();
+  }
+
+  /** Has the process that has the call cancel it. */
+  cancel(id: DispatchId): Promise<void> {
+    return this.store.requestCancel(id);
+  }
+
+  claimable(): void {
+    this.hasMore = true;
+    this.turn();
+  }
+
+  ended(id: DispatchId): void {
+    this.watches.ended(id);
+  }
+
+  cancelRequested(): void {
+    void this.carryOutCancels();
+  }
+
+  warn(message: string): void {
+    this.core.log.warn(message);
+  }
+
+  /** What is in memory is not true any more: this process begins again, as a new one. */
+  ownershipLost(): void {
+    this.rejoining ??= this.rejoin().finally(() => (this.rejoining = undefined));
+  }
+
+  private get capacity(): number {
+    return LOAD_PER_RUN * this.core.settings.concurrency;
+  }
+
+  private get room(): number {
+    return this.capacity - this.core.admission.load;
+  }
+
+  private get mayClaim(): boolean {
+    const { core } = this;
+    return this.isOpen && core.active && !core.outage.isPaused && this.rejoining === undefined && this.room > 0;
+  }
+
+  private async look(): Promise<void> {
+    if (!this.isOpen) return;
+    this.hasMore = true;
+    this.claim();
+    await Promise.all([this.claiming, this.watches.lookAtAll(), this.carryOutCancels(), this.countOthers()]);
+    this.interval = Math.min(LONGEST_POLL, this.interval * 2);
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (!this.isOpen) return;
+    const { clock, random, timers } = this.core;
+    // Processes that have started together do not ask together for ever.
+    timers.set(this.poll, clock.now() + this.interval * (0.75 + random() / 2));
+  }
+
+  private claim(): void {
+    if (this.claiming !== undefined || !this.mayClaim) return;
+    this.claiming = this.claimWhileThereIsRoom().finally(() => {
+      this.claiming = undefined;
+    });
+  }
+
+  private async claimWhileThereIsRoom(): Promise<void> {
+    try {
+      while (this.hasMore && this.mayClaim) {
+        this.hasMore = false;
+        const recovery = await this.store.claim(Math.min(CLAIM_AT_ONCE, this.room), this.claimableFunctions());
+        if (recovery.calls.length > 0) await this.takeIn(recovery);
+      }
+    } catch {
+      // The store says so itself wherever it matters; here the next poll tries again.
+      this.hasMore = true;
+    }
+  }
+
+  private async takeIn(recovery: Recovery): Promise<void> {
+    this.hasMore = true;
+    this.interval = SHORTEST_POLL;
+    // One that is to be cancelled does not begin here.
+    const toCancel = await this.store.requestedCancels();
+    await adopt(this.core, recovery, () => this.cancelAll(toCancel));
+    await this.carryOutCancels();
+  }
+
+  private claimableFunctions(): ClaimableFunctions {
+    const { functions } = this.core;
+    return { endpoints: functions.declaredEndpoints(), functions: functions.declaredFunctions() };
+  }
+
+  private async carryOutCancels(): Promise<void> {
+    const { core, store } = this;
+    if (!core.active) return;
+    try {
+      const ids = (await store.requestedCancels()).filter((id) => core.records.has(id));
+      if (ids.length === 0) return;
+      this.cancelAll(ids);
+      await core.commits.durable();
+      await store.forgetCancels(ids);
+    } catch {
+      // They are still requested at the next poll.
+      return;
+    }
+  }
+
+  private cancelAll(ids: readonly DispatchId[]): void {
+    for (const id of ids) {
+      const record = this.core.records.get(id);
+      if (record !== undefined && record.finished === undefined) this.core.cancellation.cancel(record);
+    }
+  }
+
+  private async countOthers(): Promise<void> {
+    try {
+      this.others = await this.store.others();
+    } catch {
+      return;
+    }
+  }
+
+  private async rejoin(): Promise<void> {
+    const { core, store } = this;
+    core.log.warn(
+      `This process was out of touch with the store ${store.name} for longer than its lease of ${store.lease} ms: other ` +
+        'processes go on with its calls. It begins again without them. Look for what held it up: a paused machine, a blocked ' +
+        'event loop, a connection that was cut.',
+    );
+    core.active = false;
+    const reason = new CancelledError(
+      'the run was given up: its process was out of touch, and another one makes it again',
+    );
+    for (const run of [...core.admission.runs()]) core.runs.abort(run, reason);
+    await core.commits.drain();
+    forgetCalls(core);
+    this.watches.add(core.waits.ids());
+    for (let pause = FIRST_REJOIN; this.isOpen; pause = Math.min(LONGEST_POLL, pause * 2)) {
+      try {
+        await store.rejoin();
+        core.active = core.settings.run;
+        break;
+      } catch {
+        await new Promise<void>((resolve) => core.clock.at(core.clock.now() + pause, resolve));
+      }
+    }
+    this.hasMore = true;
+    core.requestTurn();
+  }
+
+  private name(fn: string): void {
+    if (this.named.has(fn)) return;
+    this.named.add(fn);
+    this.core.log.log(`Calls of ${fn}, which is not in this process, wait for a process that has it.`);
+  }
+}

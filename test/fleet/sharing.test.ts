@@ -1,0 +1,176 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { create } from '@bufbuild/protobuf';
+import { anyPack, StringValueSchema } from '@bufbuild/protobuf/wkt';
+import type { SchedulerOptions } from '../../lib/scheduler/index.js';
+import { NATIVE_ENDPOINT, NATIVE_WAIT } from '../../lib/scheduler/index.js';
+import { Member, until, type MemberOptions } from '../support/fleet.js';
+import { TestDatabase } from '../support/postgres.js';
+import { callOf, Deferred, exit, inputOf, joins, LOCAL, text, type Script } from '../unit/scheduler/world.js';
+
+let database: TestDatabase;
+let url: string;
+const members: Member[] = [];
+beforeAll(async () => {
+  database = await TestDatabase.open();
+});
+beforeEach(() => {
+  url = database.newUrl();
+});
+afterEach(() => Promise.all(members.splice(0).map((member) => member.stop())));
+afterAll(() => database.close());
+
+async function start(functions: Record<string, Script>, options: MemberOptions = {}): Promise<Member> {
+  const member = await Member.start(url, functions, options);
+  members.push(member);
+  return member;
+}
+const dispatchOnly: SchedulerOptions = { run: false };
+const echo: Script = (request) => exit(inputOf(request) ?? '');
+
+describe('schedulers on one PostgreSQL database', () => {
+  it('run what a process dispatched that runs nothing, and that one hears of the result', async () => {
+    const client = await start({}, { scheduler: dispatchOnly });
+    const worker = await start({ echo });
+    const id = await client.dispatch('echo', { input: text('hello') });
+    expect(await client.result(id)).toBe('hello');
+    expect(worker.runs).toEqual(['echo']);
+    expect(client.runs).toEqual([]);
+  });
+
+  it('leave calls of functions that nobody has until one has them, and say so once', async () => {
+    const first = await start({ other: echo });
+    const ids = [
+      await first.dispatch('late', { input: text('a') }),
+      await first.dispatch('late', { input: text('b') }),
+    ];
+    expect(await first.scheduler.get(ids[0] ?? '')).toMatchObject({ state: 'pending' });
+    expect(first.log.lines.filter((line) => line.includes('late'))).toEqual([
+      'log Calls of late, which is not in this process, wait for a process that has it.',
+    ]);
+    const second = await start({ late: echo });
+    expect(await Promise.all(ids.map((id) => first.result(id)))).toEqual(['a', 'b']);
+    expect(first.runs).toEqual([]);
+    expect(second.runs).toEqual(['late', 'late']);
+  });
+
+  it('give each call to one of them', async () => {
+    const client = await start({}, { scheduler: dispatchOnly });
+    const workers = [await start({ echo }), await start({ echo }), await start({ echo })];
+    const calls = Array.from({ length: 1_000 }, (_, n) => ({
+      endpoint: LOCAL,
+      function: 'echo',
+      input: text(String(n)),
+    }));
+    const ids = await client.scheduler.dispatch(calls);
+    const results = await Promise.all(ids.map((id) => client.result(id)));
+    expect(results).toEqual(calls.map((_, n) => String(n)));
+    expect(workers.reduce((sum, { runs }) => sum + runs.length, 0)).toBe(1_000);
+  });
+
+  it('let others take what is too much for one', async () => {
+    const gate = new Deferred<void>();
+    const slow: Script = async (request) => {
+      await gate.promise;
+      return echo(request, { signal: new AbortController().signal });
+    };
+    const busy = await start({ slow }, { scheduler: { concurrency: 2 } });
+    const idle = await start({ slow }, { scheduler: { concurrency: 2 } });
+    // The one knows of the other after its next look around.
+    const ids: string[] = [];
+    await until(async () => {
+      ids.push(await busy.dispatch('slow'));
+      return idle.runs.length > 0;
+    });
+    gate.resolve();
+    await Promise.all(ids.map((id) => busy.result(id)));
+    expect(busy.runs.length + idle.runs.length).toBe(ids.length);
+  });
+
+  it('keep a tree together', async () => {
+    const client = await start({}, { scheduler: dispatchOnly });
+    const functions = {
+      parent: joins(() => [1, 2, 3].map((id) => callOf({ id, function: 'echo', input: text(String(id)) }))),
+      echo,
+    };
+    const workers = [await start(functions), await start(functions)];
+    const ids = await Promise.all(Array.from({ length: 20 }, () => client.dispatch('parent')));
+    for (const id of ids) expect((await client.result(id))?.split(',').sort()).toEqual(['1', '2', '3']);
+    for (const { runs } of workers) {
+      expect(runs.filter((name) => name === 'echo')).toHaveLength(
+        3 * (runs.filter((name) => name === 'parent').length / 2),
+      );
+    }
+  });
+
+  it('wait durably for each other’s calls', async () => {
+    const gate = new Deferred<void>();
+    const held: Script = async () => {
+      await gate.promise;
+      return exit('held');
+    };
+    const first = await start({ held });
+    const id = await first.dispatch('held');
+    await until(() => first.runs.length === 1);
+    const input = anyPack(StringValueSchema, create(StringValueSchema, { value: id }));
+    const waits = joins(() => [callOf({ id: 1, endpoint: NATIVE_ENDPOINT, function: NATIVE_WAIT, input })]);
+    const second = await start({ waits });
+    const waiting = await second.dispatch('waits');
+    await until(async () => (await second.scheduler.get(waiting))?.state === 'suspended');
+    gate.resolve();
+    expect(await second.result(waiting)).toBe('held');
+  });
+
+  it('make a call once that two of them dispatch under one id', async () => {
+    const first = await start({ echo });
+    const second = await start({ echo });
+    const id = '0190'.padEnd(32, 'a');
+    const [a, b] = await Promise.all([
+      first.dispatch('echo', { id, input: text('one') }),
+      second.dispatch('echo', { id, input: text('one') }),
+    ]);
+    expect([a, b]).toEqual([id, id]);
+    expect(await Promise.all([first.result(id), second.result(id)])).toEqual(['one', 'one']);
+    expect([...first.runs, ...second.runs]).toEqual(['echo']);
+  });
+
+  it('cancel a call that another one has', async () => {
+    const aborted = new Deferred<string>();
+    const endless: Script = (_request, { signal }) =>
+      new Promise((resolve) =>
+        signal.addEventListener('abort', () => {
+          aborted.resolve('aborted');
+          resolve(exit());
+        }),
+      );
+    const owner = await start({ endless });
+    const other = await start({});
+    const id = await owner.dispatch('endless');
+    await until(() => owner.runs.length === 1);
+    expect(await other.scheduler.cancel(id)).toBe(true);
+    expect(await aborted.promise).toBe('aborted');
+    expect(await other.scheduler.wait(id)).toMatchObject({ state: 'cancelled' });
+    expect(await other.scheduler.cancel(id)).toBe(false);
+  });
+
+  it('cancel a call that nobody has', async () => {
+    const only = await start({ echo });
+    const id = await only.dispatch('nowhere');
+    expect(await only.scheduler.cancel(id)).toBe(true);
+    expect(await only.scheduler.wait(id)).toMatchObject({ state: 'cancelled' });
+  });
+
+  it('take over at once what one gives back that stops', async () => {
+    const gate = new Deferred<void>();
+    const stuck: Script = async () => {
+      await gate.promise;
+      return exit('too late');
+    };
+    const first = await start({ work: stuck });
+    const id = await first.dispatch('work');
+    await until(() => first.runs.length === 1);
+    const second = await start({ work: () => exit('done') });
+    await first.stop();
+    expect(await second.result(id)).toBe('done');
+    gate.resolve();
+  });
+});
