@@ -42,7 +42,7 @@ export class Committer {
   constructor(private readonly parts: CommitterParts) {}
 
   commit(mutations: readonly Mutation[]): Promise<void> {
-    return this.inTurn((connection) => this.write(connection, mutations));
+    return this.inTurn((connection) => this.write(connection, mutations, true));
   }
 
   /** The process counts as dead: nothing is written any more. */
@@ -94,7 +94,8 @@ export class Committer {
     this.parts.onRenewed();
   }
 
-  private async write(connection: Connection, mutations: readonly Mutation[]): Promise<void> {
+  /** @param mayRepeat when the connection turns out to be lost before there was any COMMIT */
+  private async write(connection: Connection, mutations: readonly Mutation[], mayRepeat: boolean): Promise<void> {
     const groups = groupsOf(this.parts.store, mutations);
     const begun = connection.query('BEGIN');
     const fence = this.sendFence(connection);
@@ -102,6 +103,7 @@ export class Committer {
     const answers = await Promise.allSettled([begun, fence, ...sent.map(({ answer }) => answer)]);
     const failed = answers.find((answer) => answer.status === 'rejected' && !isFollowUp(answer.reason));
     if (failed?.status === 'rejected') {
+      if (connection.isLost && mayRepeat) return this.write(await this.parts.connection.get(), mutations, false);
       await rollBack(connection);
       throw failed.reason;
     }

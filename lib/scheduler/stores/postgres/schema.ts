@@ -106,21 +106,29 @@ function firstVersion(schema: string): string {
  */
 export async function migrateSchema(connection: Connection, schema: string, store: string): Promise<void> {
   if ((await readVersion(connection, schema, store)) === SCHEMA_VERSION) return;
+  // Before the transaction: within one, a session does not always see which tables others have made.
+  const lock = [`nestjs-dispatch ${schema}`];
+  await connection.query('SELECT pg_advisory_lock(hashtextextended($1, 0))', lock);
   await connection.query('BEGIN');
   try {
-    await connection.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`nestjs-dispatch ${schema}`]);
-    const version = await readVersion(connection, schema, store);
-    if (version === undefined) await connection.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
-    if (version === undefined)
-      await connection.query(`CREATE TABLE ${schema}.store_version (version integer NOT NULL)`);
-    for (const migration of MIGRATIONS.slice(version ?? 0)) await connection.script(migration(schema));
-    await connection.query(`DELETE FROM ${schema}.store_version`);
-    await connection.query(`INSERT INTO ${schema}.store_version VALUES ($1)`, [SCHEMA_VERSION]);
+    await migrateFrom(connection, schema, await readVersion(connection, schema, store));
     await connection.query('COMMIT');
   } catch (error) {
     if (!connection.isLost) await connection.query('ROLLBACK');
     throw error;
+  } finally {
+    if (!connection.isLost) await connection.query('SELECT pg_advisory_unlock(hashtextextended($1, 0))', lock);
   }
+}
+
+async function migrateFrom(connection: Connection, schema: string, version: number | undefined): Promise<void> {
+  if (version === undefined) {
+    await connection.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+    await connection.query(`CREATE TABLE ${schema}.store_version (version integer NOT NULL)`);
+  }
+  for (const migration of MIGRATIONS.slice(version ?? 0)) await connection.script(migration(schema));
+  await connection.query(`DELETE FROM ${schema}.store_version`);
+  await connection.query(`INSERT INTO ${schema}.store_version VALUES ($1)`, [SCHEMA_VERSION]);
 }
 
 /** @throws StoreError when the tables are not there in the version of this package */
