@@ -54,13 +54,7 @@ export class PostgresServer {
     return `postgres:///postgres?user=postgres&host=${this.folder}`;
   }
 
-  /** Ends all connections at once, as a crash does, and starts again. */
-  async restart(): Promise<void> {
-    await this.halt();
-    await this.resume();
-  }
-
-  /** Is gone until `resume`. */
+  /** Crashes, and is gone until `resume`. */
   async halt(): Promise<void> {
     await this.end('QUIT\n');
   }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { PostgresStore, type PostgresStoreOptions } from '../../lib/scheduler/index.js';
 import { PostgresServer } from './postgres.server.js';
@@ -10,16 +11,31 @@ export class TestDatabase {
   private constructor(
     private readonly address: string,
     private readonly server: PostgresServer | undefined,
-    private readonly client: pg.Client,
+    private client: pg.Client,
   ) {}
 
   static async open(): Promise<TestDatabase> {
     const given = process.env['DISPATCH_TEST_DATABASE_URL'];
     const server = given ? undefined : await PostgresServer.start();
     const address = server?.url ?? given ?? '';
-    const client = new pg.Client(address);
-    await client.connect();
-    return new TestDatabase(address, server, client);
+    return new TestDatabase(address, server, await connect(address));
+  }
+
+  /**
+   * Has the server crash, be gone for a while, and come back. A server that is not the tests' own only loses all of our
+   * connections.
+   */
+  async crash(forMilliseconds: number): Promise<void> {
+    if (this.server === undefined) {
+      await this.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'nestjs-dispatch%'",
+      );
+      return;
+    }
+    await this.server.halt();
+    await delay(forMilliseconds);
+    await this.server.resume();
+    this.client = await connect(this.address);
   }
 
   /** The address of a store that is empty. */
@@ -45,6 +61,14 @@ export class TestDatabase {
     await this.client.end();
     await this.server?.stop();
   }
+}
+
+async function connect(address: string): Promise<pg.Client> {
+  const client = new pg.Client(address);
+  // The server ends it when it crashes.
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
 }
 
 export const schemaOf = (url: string): string => new URL(url).searchParams.get('schema') ?? 'dispatch';

@@ -3,7 +3,7 @@ import { open, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { StoreCorruptError, StoreError, StoreWriteError } from '../../lib/scheduler/store.js';
-import { createStore, MemoryStore, SqliteStore } from '../../lib/scheduler/stores/index.js';
+import { createStore, MemoryStore, PostgresStore, SqliteStore } from '../../lib/scheduler/stores/index.js';
 import { loadDriver } from '../../lib/scheduler/stores/sqlite/driver.choice.js';
 import { SqliteError } from '../../lib/scheduler/stores/sqlite/driver.js';
 import { storeError } from '../../lib/scheduler/stores/sqlite/errors.js';
@@ -263,14 +263,10 @@ describe('the setting of a store', () => {
     }
   });
 
-  it.each(['postgres://me:secret@host/db', 'postgresql://me:secret@host/db'])(
-    '%s is refused until there is such a store',
-    (setting) => {
-      expect(() => createStore(setting)).toThrow(/no PostgreSQL store yet.*DISPATCH_STORE/s);
-      expect(() => createStore(setting)).toThrow(StoreError);
-      expect(() => createStore(setting)).not.toThrow(/secret/);
-    },
-  );
+  it.each(['postgres://me:secret@host/db', 'postgresql://me:secret@host/db'])('names the database %s', (setting) => {
+    expect(createStore(setting)).toBeInstanceOf(PostgresStore);
+    expect(createStore(setting).name).toBe('postgres://host/db (schema dispatch)');
+  });
 
   it.each(['', ':memory:', 'mysql://me:secret@host', 'file:/data/d.db'])('%j is refused', (setting) => {
     expect(() => createStore(setting)).toThrow(StoreError);
