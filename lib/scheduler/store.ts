@@ -134,6 +134,8 @@ export interface CallPage {
 export interface Recovery {
   /** Every unfinished call, in the order of creation. */
   readonly calls: CallRow[];
+  /** Inputs that the store has read anyway, of calls above; others are loaded by `input`. */
+  readonly inputs?: ReadonlyMap<DispatchId, Any>;
   /**
    * Finished children whose results their unfinished parents have not taken in: inbox > parent's delivered and
    * parentIncarnation = parent's incarnation. By parent and inbox.
@@ -222,6 +224,10 @@ export interface SharedStore extends Store {
   recover(): Promise<Recovery>;
   /** Takes over trees that no living process has, at most so many, the oldest first, and returns what is in them. */
   claim(limit: number, functions: ClaimableFunctions): Promise<Recovery>;
+  /** How these calls have ended; those that are unknown or not finished are left out. */
+  ends(
+    ids: readonly DispatchId[],
+  ): Promise<{ readonly id: DispatchId; readonly finished: Omit<FinishedCall, 'inbox' | 'finishedAt'> }[]>;
   /** How many other processes share the work. */
   others(): Promise<number>;
   /** The listener hears of the ends of these calls from now on, until `unwatch`. */

@@ -22,6 +22,8 @@ export class Admission {
   private alone: Run | undefined;
   private readonly aloneUntil = new Task(() => this.endAlone());
   private startedThisTurn = 0;
+  /** Runs that were started since the beginning. */
+  started = 0;
   private pumpRequested = false;
   private markedEnded: DispatchId[] = [];
   private whenNoneRuns: (() => void)[] = [];
@@ -163,6 +165,7 @@ export class Admission {
     this.running.add(run);
     fn.running += 1;
     this.startedThisTurn += 1;
+    this.started += 1;
     started.push(run);
     if (record.progress.crashes >= SUSPECT_AT) {
       this.alone = run;

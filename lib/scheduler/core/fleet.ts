@@ -11,9 +11,13 @@ import { Watches } from './watches.js';
 const SHORTEST_POLL: Milliseconds = 1_000;
 const LONGEST_POLL: Milliseconds = 5_000;
 /** Trees that are claimed at a time. */
-const CLAIM_AT_ONCE = 200;
-/** Calls that run or are ready, for each run that may be in flight: with more of them at hand, work is left to others. */
+const CLAIM_AT_ONCE = 500;
+/** Calls that run or are ready, for each run that may be in flight, that a process has at hand at least. */
 const LOAD_PER_RUN = 2;
+/** Else it has as many as it starts in this time: what would wait for longer is left to others. */
+const AHEAD: Milliseconds = 1_000;
+/** How long the pace is measured. */
+const PACE_OVER: Milliseconds = 250;
 const FIRST_REJOIN: Milliseconds = 100;
 
 /** This process among others that share its store: which calls it takes, which it leaves to others, and when it has lost all. */
@@ -22,6 +26,9 @@ export class Fleet implements SharedStoreListener {
   private readonly poll = new Task(() => void this.look());
   private interval = SHORTEST_POLL;
   private others = 0;
+  /** Runs that are started in a millisecond. */
+  private pace = 0;
+  private measured = { at: 0, started: 0 };
   /** There may be more to claim than there was room for. */
   private hasMore = true;
   private claiming: Promise<void> | undefined;
@@ -69,6 +76,7 @@ export class Fleet implements SharedStoreListener {
 
   /** A turn of the event loop is over: there may be room again. */
   turn(): void {
+    this.measurePace();
     if (this.hasMore && this.room >= this.capacity / 2) this.claim();
   }
 
@@ -100,7 +108,16 @@ export class Fleet implements SharedStoreListener {
   }
 
   private get capacity(): number {
-    return LOAD_PER_RUN * this.core.settings.concurrency;
+    return Math.max(LOAD_PER_RUN * this.core.settings.concurrency, this.pace * AHEAD);
+  }
+
+  private measurePace(): void {
+    const { clock, admission } = this.core;
+    const [now, started] = [clock.now(), admission.started];
+    const time = now - this.measured.at;
+    if (time < PACE_OVER) return;
+    this.pace = (started - this.measured.started) / time;
+    this.measured = { at: now, started };
   }
 
   private get room(): number {

@@ -1,3 +1,4 @@
+import type { Any } from '@bufbuild/protobuf/wkt';
 import { Status } from '../../errors/index.js';
 import type { CallRow, Recovery } from '../store.js';
 import type { Core } from './core.js';
@@ -28,8 +29,8 @@ export async function adopt(core: Core, recovery: Recovery, beforeStart: () => v
   }
 }
 
-async function takeIn(core: Core, { calls, undelivered, inFlight }: Recovery): Promise<void> {
-  for (const row of calls) restore(core, row);
+async function takeIn(core: Core, { calls, inputs, undelivered, inFlight }: Recovery): Promise<void> {
+  for (const row of calls) restore(core, row, inputs?.get(row.header.id));
   for (const item of undelivered) {
     const parent = core.records.get(item.parentId);
     if (parent) core.delivery.restore(parent, item);
@@ -46,7 +47,8 @@ async function takeIn(core: Core, { calls, undelivered, inFlight }: Recovery): P
 }
 
 /** Parents come before their children: rows are in the order of creation. */
-function restore(core: Core, { header, target, progress, position, foreignState }: CallRow): void {
+function restore(core: Core, row: CallRow, input: Any | undefined): void {
+  const { header, target, progress, position, foreignState } = row;
   const fn = core.functions.entry(target.endpoint, target.function);
   const record = new CallRecord(header, fn, target.version, progress);
   record.position = position;
@@ -54,6 +56,7 @@ function restore(core: Core, { header, target, progress, position, foreignState 
   record.inboxEnd = progress.delivered;
   if (record.hasState) record.highestCorrelation = undefined;
   if (progress.state === 'incompatible') core.parking.remember(record);
+  if (input && !record.hasState) core.payloads.holdInput(record, input);
   core.add(record);
   const parent = core.records.get(header.parentId);
   if (!parent) return;

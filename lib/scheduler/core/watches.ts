@@ -54,18 +54,12 @@ export class Watches {
       const left = ids.filter((id) => this.watched.has(id) && !core.waits.isAwaited(id));
       // The watch comes first: a call may end between the two.
       if (awaited.length > 0) await store.watch(awaited);
-      const results = awaited.length > 0 ? await store.results(awaited) : [];
-      const ended = awaited.filter((_, index) => results[index] !== undefined);
-      await Promise.all(ended.map((id) => this.tell(id)));
-      await this.forget([...left, ...ended]);
+      const ended = awaited.length > 0 ? await store.ends(awaited) : [];
+      for (const { id, finished } of ended) core.waits.settle({ id, ...finished });
+      await this.forget([...left, ...ended.map(({ id }) => id)]);
     } catch {
       return;
     }
-  }
-
-  private async tell(id: DispatchId): Promise<void> {
-    const found = await this.core.waits.lookUp(id);
-    if (typeof found === 'object') this.core.waits.settle(found);
   }
 
   private async forget(ids: readonly DispatchId[]): Promise<void> {

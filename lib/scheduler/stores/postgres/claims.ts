@@ -1,8 +1,11 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import { AnySchema } from '@bufbuild/protobuf/wkt';
+import type { Any } from '@bufbuild/protobuf/wkt';
 import type { ClaimableFunctions, DispatchId, Recovery } from '../../store.js';
 import * as arrays from './arrays.js';
 import type { Committer } from './committer.js';
 import type { Connection, SqlRow, SqlValue } from './connection.js';
-import { callRow, correlationId, number, text } from './rows.js';
+import { bytesOf, callRow, correlationId, number, text } from './rows.js';
 import type { Statements } from './statements.js';
 
 const NOTHING: Recovery = { calls: [], undelivered: [], inFlight: [] };
@@ -52,15 +55,26 @@ export class Claims {
     const rows = [...taken.rows].sort((a, b) => number(a[0]) - number(b[0]));
     const calls = rows.map(callRow);
     const ids = arrays.texts(calls.map(({ header }) => header.id));
-    const undelivered = await connection.run(statements.undelivered, [process, trees]);
+    const undelivered = await connection.run(statements.undeliveredInTrees, [process, trees]);
     const inFlight = await connection.run(statements.inFlight, [ids]);
     await committer.end(connection);
     return {
       calls,
+      inputs: inputsOf(rows),
       undelivered: undelivered.rows.map(undeliveredOf),
       inFlight: inFlight.rows.map((row) => text(row[0])),
     };
   }
+}
+
+/** The last column is the input, where it is small. */
+function inputsOf(rows: readonly SqlRow[]): Map<DispatchId, Any> {
+  const inputs = new Map<DispatchId, Any>();
+  for (const row of rows) {
+    const input = bytesOf(row.at(-1));
+    if (input) inputs.set(text(row[1]), fromBinary(AnySchema, input));
+  }
+  return inputs;
 }
 
 export function undeliveredOf(row: SqlRow): Recovery['undelivered'][number] {

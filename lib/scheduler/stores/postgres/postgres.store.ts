@@ -24,7 +24,7 @@ import { loadDriver } from './driver.js';
 import type { PostgresDriver } from './driver.js';
 import { storeError } from './errors.js';
 import { idsIn } from './mutation.writer.js';
-import { bytesOf, callRow, number, text } from './rows.js';
+import { bytesOf, callRow, endOf, number, text } from './rows.js';
 import { checkSchema, migrateSchema } from './schema.js';
 import { Session } from './session.js';
 import { statementsOf, type Statements } from './statements.js';
@@ -129,8 +129,7 @@ export class PostgresStore implements SharedStore {
       return session.readers.read(async (connection) => {
         const { rows } = await connection.run(statements.unfinished, [session.process]);
         const calls = rows.map(callRow);
-        const roots = arrays.texts([...new Set(calls.map(({ header }) => header.rootId))]);
-        const undelivered = await connection.run(statements.undelivered, [session.process, roots]);
+        const undelivered = await connection.run(statements.undelivered, [session.process]);
         return { calls, undelivered: undelivered.rows.map(undeliveredOf), inFlight: [...session.inFlight] };
       });
     });
@@ -196,6 +195,15 @@ export class PostgresStore implements SharedStore {
         const result = found.get(id);
         return result && fromBinary(CallResultSchema, result);
       });
+    });
+  }
+
+  ends(
+    ids: readonly DispatchId[],
+  ): Promise<{ readonly id: DispatchId; readonly finished: ReturnType<typeof endOf> }[]> {
+    return this.read(async (connection, statements) => {
+      const { rows } = await connection.run(statements.ends, [arrays.texts(ids)]);
+      return rows.map((row) => ({ id: text(row[0]), finished: endOf(row[1], row[2], row[3]) }));
     });
   }
 

@@ -1,3 +1,5 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import { CallResultSchema } from '../../../gen/dispatch/sdk/v1/call_pb.js';
 import { isFinished } from '../../store.js';
 import type { CallRow, CallState, FinishedCall } from '../../store.js';
 import type { SqlRow } from './connection.js';
@@ -93,6 +95,13 @@ const isEnd = (state: CallState): state is FinishedCall['state'] => isFinished(s
 export const signed = (correlationId: bigint): bigint => BigInt.asIntN(64, correlationId);
 
 export const correlationId = (value: unknown): bigint => BigInt.asUintN(64, BigInt(text(value)));
+
+/** How a finished call ended: its state, its status and its result. */
+export function endOf(state: unknown, status: unknown, result: unknown): Omit<FinishedCall, 'inbox' | 'finishedAt'> {
+  const [end, bytes] = [stateOf(state), bytesOf(result)];
+  if (!isEnd(end) || !bytes) throw new DamagedError('a call that has finished has no result');
+  return { state: end, status: number(status), result: fromBinary(CallResultSchema, bytes) };
+}
 
 function stateOf(value: unknown): CallState {
   const state = STATES[number(value)];

@@ -6,17 +6,32 @@ export type Statements = Readonly<Record<keyof Sql, Statement>>;
 
 const columns = (table: string): string => CALL_COLUMNS.map((column) => `${table}.${column}`).join(', ');
 
+/** Inputs up to so many bytes come with the calls that are claimed. */
+const SMALL_INPUT = 4_096;
+
 /** A process whose calls are anybody's. */
 const IS_OVER = (process: string): string => `${process}.ended_at IS NOT NULL`;
 
-/** The unfinished calls of the process $1, or those in the trees of the roots $2. Roots and their descendants have an index each. */
-function unfinishedOf(calls: string, of: 'owner' | 'trees'): string {
-  const [root, descendant] =
-    of === 'owner' ? ['owner = $1', 'owner = $1'] : ['id = ANY ($2::text[])', 'root = ANY ($2::text[])'];
-  return `
-    SELECT seq FROM ${calls} WHERE finished_at IS NULL AND parent IS NULL AND ${root}
-    UNION ALL SELECT seq FROM ${calls} WHERE finished_at IS NULL AND parent IS NOT NULL AND ${descendant}`;
-}
+/** The unfinished calls of the process $1. Roots and their descendants have an index each. */
+const ofOwner = (calls: string): string => `
+  SELECT seq FROM ${calls} WHERE finished_at IS NULL AND parent IS NULL AND owner = $1
+  UNION ALL SELECT seq FROM ${calls} WHERE finished_at IS NULL AND parent IS NOT NULL AND owner = $1`;
+
+/** The unfinished calls in the trees of the roots $2. */
+const inTrees = (calls: string): string => `
+  SELECT seq FROM unnest($2::text[]) AS tree (root) JOIN ${calls} AS call ON call.id = tree.root
+  WHERE call.finished_at IS NULL
+  UNION ALL SELECT seq FROM unnest($2::text[]) AS tree (root) JOIN ${calls} AS call ON call.root = tree.root
+  WHERE call.finished_at IS NULL AND call.parent IS NOT NULL`;
+
+/** Results that parents, by their numbers, have not taken in. */
+const undeliveredTo = (calls: string, parents: string): string => `
+  SELECT child.id, parent.id, child.correlation, child.inbox
+  FROM ${calls} AS parent JOIN ${calls} AS child ON child.root = parent.root AND child.parent = parent.id
+  WHERE parent.owner = $1 AND parent.seq IN (${parents})
+    AND child.finished_at IS NOT NULL AND child.inbox > parent.delivered
+    AND child.parent_incarnation = parent.incarnation
+  ORDER BY parent.seq, child.inbox`;
 
 /** Every statement of the store, for the tables of a schema. Parameters are arrays where the name is a plural. */
 function sqlOf(schema: string) {
@@ -126,14 +141,11 @@ function sqlOf(schema: string) {
       SELECT bytes FROM ${journals} WHERE call = (SELECT seq FROM ${calls} WHERE id = $1) ORDER BY ends_at`,
     results: `SELECT id, result FROM ${calls} WHERE id = ANY ($1::text[]) AND finished_at IS NOT NULL`,
     unfinished: `
-      SELECT ${columns('call')} FROM ${calls} AS call WHERE seq IN (${unfinishedOf(calls, 'owner')}) ORDER BY seq`,
-    undelivered: `
-      SELECT child.id, parent.id, child.correlation, child.inbox
-      FROM ${calls} AS parent JOIN ${calls} AS child ON child.root = parent.root AND child.parent = parent.id
-      WHERE parent.owner = $1 AND parent.seq IN (${unfinishedOf(calls, 'trees')})
-        AND child.finished_at IS NOT NULL AND child.inbox > parent.delivered
-        AND child.parent_incarnation = parent.incarnation
-      ORDER BY parent.seq, child.inbox`,
+      SELECT ${columns('call')} FROM ${calls} AS call WHERE seq IN (${ofOwner(calls)}) ORDER BY seq`,
+    undelivered: undeliveredTo(calls, ofOwner(calls)),
+    undeliveredInTrees: undeliveredTo(calls, inTrees(calls)),
+    ends: `
+      SELECT id, state, status, result FROM ${calls} WHERE id = ANY ($1::text[]) AND finished_at IS NOT NULL`,
     /** Only one process looks for what can go: the one that has been here longest. */
     finishedRoots: `
       SELECT id FROM ${calls} AS root
@@ -163,7 +175,8 @@ function sqlOf(schema: string) {
       ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED`,
     /** All unfinished calls of these trees. A commit of their former process can no longer come in between. */
     takeOver: `
-      UPDATE ${calls} AS call SET owner = $1 WHERE seq IN (${unfinishedOf(calls, 'trees')}) RETURNING ${columns('call')}`,
+      UPDATE ${calls} AS call SET owner = $1 WHERE seq IN (${inTrees(calls)})
+      RETURNING ${columns('call')}, CASE WHEN octet_length(input) <= ${SMALL_INPUT} THEN input END`,
     /** Of these calls, and of calls that were run before they were stored: their parents make them again. */
     inFlight: `
       SELECT call FROM ${running} WHERE call = ANY ($1::text[])
