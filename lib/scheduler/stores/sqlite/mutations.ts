@@ -78,6 +78,8 @@ export class MutationWriter {
       progress.maxResults,
       progress.wakeAt ?? null,
       progress.cancelBy ?? null,
+      header.priority,
+      header.key,
     );
     if (created === 0) throw refusals.refuseExisting(this.store, header.id);
     if (isLarge) this.statements.putLargeInput.run(input, header.id);

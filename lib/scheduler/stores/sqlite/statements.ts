@@ -18,8 +18,8 @@ const SQL = {
   createCall: `
     INSERT INTO calls (seq, id, root, parent, correlation_high, correlation_low, parent_incarnation, created_at, expires_at,
       endpoint, function, version, has_large_input, input, state, due_at, attempt, crashes, incarnation, delivered,
-      min_results, max_results, wake_at, cancel_by)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      min_results, max_results, wake_at, cancel_by, priority, limit_key)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING`,
   putLargeInput: 'INSERT OR REPLACE INTO large_inputs (call, input) SELECT seq, ? FROM calls WHERE id = ?',
   setProgress: `UPDATE calls SET ${PROGRESS} WHERE id = ? AND finished_at IS NULL`,
