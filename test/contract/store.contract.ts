@@ -73,7 +73,7 @@ export function describeStore(name: string, make: () => Promise<StoreUnderTest>)
     describe('creates', () => {
       it('a call and gives it back whole', async () => {
         const call = rootCall(idOf(1), {
-          header: { expiresAt: NOW + 60_000 },
+          header: { expiresAt: NOW + 60_000, priority: -7, key: 'customer 7 ✓' },
           target: { endpoint: 'https://example.com', function: 'résumé.λ', version: 'v2 ✓' },
           progress: {
             state: 'suspended',

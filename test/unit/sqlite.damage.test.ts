@@ -26,6 +26,16 @@ describe.each(driversHere)('a SQLite store on %s', (driver) => {
     connection.exec(sql);
     connection.close();
   };
+  const tables = async () => {
+    const connection = (await loadDriver(driver)).open(path);
+    const sql = `
+      SELECT object.type, object.name, field.name AS field, field.type AS kind, field."notnull" AS filled, dflt_value
+      FROM sqlite_schema AS object LEFT JOIN pragma_table_info(object.name) AS field ORDER BY 1, 2, field.cid`;
+    const [version] = connection.prepare('PRAGMA user_version').all();
+    const found = [version, ...connection.prepare(sql).all()].map((row) => ({ ...row }));
+    connection.close();
+    return found;
+  };
   const fill = async (calls: number) => {
     const store = storeAt(path);
     await store.open();
@@ -110,6 +120,23 @@ describe.each(driversHere)('a SQLite store on %s', (driver) => {
     const store = storeAt(empty);
     await store.open();
     await store.close();
+  });
+
+  it('brings the tables of an older version to this one', async () => {
+    await execute(await readFile(new URL('../support/stores/version-1.sql', import.meta.url), 'utf8'));
+    const store = storeAt(path);
+    await store.open();
+    const { rows } = await store.list({}, { limit: 10 });
+    expect(rows.map(({ header, progress }) => [header.priority, header.key, progress.state])).toEqual([
+      [0, '', 'pending'],
+      [0, '', 'succeeded'],
+    ]);
+    await store.commit([finished(idOf(2)), rootCall(idOf(3), { header: { priority: 5, key: 'k' } })]);
+    await store.close();
+    const upgraded = await tables();
+    await rm(path);
+    await fill(1);
+    expect(upgraded).toEqual(await tables());
   });
 
   it('refuses a directory that cannot be made, or written', async () => {

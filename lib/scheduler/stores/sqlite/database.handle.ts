@@ -1,15 +1,13 @@
 import type { Database } from './database.js';
 
 /** What is asked of an open database. */
-export type DatabaseMethod = 'recover' | 'commit' | 'get' | 'list' | 'input' | 'journal' | 'results' | 'finishedBefore';
+export type DatabaseMethod =
+  'lastSeq' | 'recover' | 'commit' | 'get' | 'list' | 'input' | 'journal' | 'results' | 'finishedBefore';
 
 /** An open database, in this thread or in another. */
 export interface DatabaseHandle {
   /** Calls a method of the database. Calls are carried out in order. */
-  ask<M extends DatabaseMethod>(
-    method: M,
-    ...args: Parameters<Database[M]>
-  ): Promise<Awaited<ReturnType<Database[M]>>>;
+  ask<M extends DatabaseMethod>(method: M, ...args: Parameters<Database[M]>): Promise<Awaited<ReturnType<Database[M]>>>;
   close(): Promise<void>;
 }
 

@@ -19,8 +19,7 @@ export interface DatabaseRequest {
 }
 
 export type DatabaseResponse =
-  | { readonly number: number; readonly value: unknown }
-  | { readonly number: number; readonly error: ErrorMessage };
+  { readonly number: number; readonly value: unknown } | { readonly number: number; readonly error: ErrorMessage };
 
 /** An error as it crosses between threads, where errors lose their class. */
 export interface ErrorMessage {

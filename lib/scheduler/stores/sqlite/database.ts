@@ -59,7 +59,12 @@ export class Database {
     private readonly connection: SqliteConnection,
     private readonly statements: Statements,
   ) {
-    this.writer = new MutationWriter(name, statements, number(statements.ends.get()?.['last']));
+    this.writer = new MutationWriter(name, statements);
+  }
+
+  /** The number of the last call that was created; 0 when there is none. */
+  lastSeq(): number {
+    return this.use(() => number(this.statements.ends.get()?.['last']));
   }
 
   close(): void {
@@ -141,7 +146,8 @@ export class Database {
       const ids: DispatchId[] = [];
       for (const row of this.statements.finishedRoots.all(time, limit)) {
         const root = text(row['id']);
-        for (const descendant of this.statements.descendants.all(root, limit - ids.length)) ids.push(text(descendant['id']));
+        for (const descendant of this.statements.descendants.all(root, limit - ids.length))
+          ids.push(text(descendant['id']));
         // The root comes last, so that what a slice leaves of a large tree is found again.
         if (ids.length < limit) ids.push(root);
         if (ids.length >= limit) break;
@@ -170,9 +176,7 @@ export class Database {
 }
 
 export function notOpen(name: string): StoreError {
-  return new StoreError(
-    `The store ${name} is not open. Call open() before using it; after close(), open it again.`,
-  );
+  return new StoreError(`The store ${name} is not open. Call open() before using it; after close(), open it again.`);
 }
 
 function prepare(connection: SqliteConnection, path: string): Statements {

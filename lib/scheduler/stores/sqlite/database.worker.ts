@@ -1,12 +1,7 @@
 /** Where the thread of a store begins: opens its database, and answers what is asked of it, in order. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { answer } from './database.handle.js';
-import {
-  toMessage,
-  type DatabaseLocation,
-  type DatabaseRequest,
-  type DatabaseResponse,
-} from './database.messages.js';
+import { toMessage, type DatabaseLocation, type DatabaseRequest, type DatabaseResponse } from './database.messages.js';
 import { Database } from './database.js';
 import { loadDriver } from './driver.choice.js';
 

@@ -15,11 +15,9 @@ type End = [number, number, number, number, Uint8Array];
 
 /** Writes mutations, inside of a transaction that someone else begins and ends. */
 export class MutationWriter {
-  /** @param lastSeq the number of the last call that was created */
   constructor(
     private readonly store: string,
     private readonly statements: Statements,
-    private lastSeq: number,
   ) {}
 
   applyAll(tape: Tape): void {
@@ -76,7 +74,7 @@ export class MutationWriter {
     const root = tape.text();
     const parent = tape.text();
     const values: (number | string | Uint8Array | null)[] = [
-      ++this.lastSeq,
+      tape.number(),
       id,
       root === id ? null : root,
       parent === '' ? null : parent,
@@ -85,6 +83,8 @@ export class MutationWriter {
       tape.number(),
       tape.number(),
       tape.optional(),
+      tape.number(),
+      tape.text(),
       tape.text(),
       tape.text(),
       tape.text(),
@@ -178,7 +178,7 @@ export class MutationWriter {
 }
 
 /** Where `state` stands among the parameters of `createCall`. */
-const STATE_OF_NEW_ROW = 14;
+const STATE_OF_NEW_ROW = 16;
 
 function progressOf(tape: TapeReader): Progress {
   return [

@@ -33,7 +33,7 @@ export function stateMask(states: CallState | readonly CallState[] | undefined):
  */
 export const CALL = `seq, json_array(id, root, parent, correlation_high, correlation_low, parent_incarnation, created_at,
   expires_at, endpoint, function, version, state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results,
-  wake_at, cancel_by, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox) AS call`;
+  wake_at, cancel_by, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, priority, limit_key) AS call`;
 
 export function callRow(call: string): CallRow {
   const values = JSON.parse(call) as SqlValue[];
@@ -47,6 +47,8 @@ export function callRow(call: string): CallRow {
       parentIncarnation: number(values[5]),
       createdAt: number(values[6]),
       expiresAt: optional(values[7]),
+      priority: number(values[27]),
+      key: text(values[28]),
     },
     target: { endpoint: text(values[8]), function: text(values[9]), version: text(values[10]) },
     progress: {

@@ -34,6 +34,7 @@ export interface SqliteStoreOptions {
 interface Session {
   readonly lock: FileLock;
   readonly database: DatabaseHandle;
+  readonly recorder: TapeRecorder;
   readonly marks: RunningMarks;
   readonly inFlight: readonly DispatchId[];
 }
@@ -47,7 +48,6 @@ const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
 export class SqliteStore implements Store {
   readonly name: string;
   private session: Session | undefined;
-  private readonly recorder = new TapeRecorder();
   /** Calls that were in flight when the former owner died, and that nothing was written about since. */
   private readonly recovered = new Set<DispatchId>();
 
@@ -103,9 +103,9 @@ export class SqliteStore implements Store {
   }
 
   async commit(mutations: readonly Mutation[]): Promise<void> {
-    const { database } = this.requireOpen();
+    const { database, recorder } = this.requireOpen();
     if (mutations.length === 0) return;
-    await database.ask('commit', this.recorder.record(mutations));
+    await database.ask('commit', recorder.record(mutations));
     this.forgetRecovered(mutations);
   }
 
@@ -163,9 +163,10 @@ export class SqliteStore implements Store {
       ? await DatabaseThread.open({ driver: driver.name, name, path, options })
       : LocalDatabase.open(driver, name, path, options);
     try {
+      const recorder = new TapeRecorder(await database.ask('lastSeq'));
       const { marks, left } = RunningMarks.open(path);
       for (const id of left) this.recovered.add(id);
-      return { lock, database, marks, inFlight: left };
+      return { lock, database, recorder, marks, inFlight: left };
     } catch (error) {
       await database.close();
       throw error;

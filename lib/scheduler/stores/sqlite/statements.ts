@@ -7,7 +7,7 @@ const PROGRESS = `state = ?, due_at = ?, attempt = ?, crashes = ?, incarnation =
   max_results = ?, wake_at = ?, cancel_by = ?`;
 
 const NEW_CALL = `seq, id, root, parent, correlation_high, correlation_low, parent_incarnation, created_at, expires_at,
-  endpoint, function, version, has_large_input, input, state, due_at, attempt, crashes, incarnation, delivered, min_results,
+  priority, limit_key, endpoint, function, version, has_large_input, input, state, due_at, attempt, crashes, incarnation, delivered, min_results,
   max_results, wake_at, cancel_by`;
 
 const CALLS_TO_LIST = `
@@ -21,11 +21,11 @@ const SQL = {
 
   createCall: `
     INSERT INTO calls (${NEW_CALL})
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING`,
   createFinishedCall: `
     INSERT INTO calls (${NEW_CALL}, status, finished_at, inbox, result)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING`,
   putLargeInput: 'INSERT OR REPLACE INTO large_inputs (call, input) SELECT seq, ? FROM calls WHERE id = ?',
   setProgress: `UPDATE calls SET ${PROGRESS} WHERE id = ? AND finished_at IS NULL`,

@@ -36,13 +36,16 @@ const MOST_BYTES_KEPT = 4 * 1024 * 1024;
 
 type Of<T extends Mutation['type']> = Extract<Mutation, { readonly type: T }>;
 
-/** Writes tapes, one after the other, in the same memory. */
+/** Writes tapes, one after the other, in the same memory. It numbers the calls that are created. */
 export class TapeRecorder {
   private numbers = new Float64Array(64 * NUMBERS_EACH);
   private bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
   private texts: string[] = [];
   private numbersEnd = 0;
   private bytesEnd = 0;
+
+  /** @param lastSeq the number of the last call that is there */
+  constructor(private lastSeq: number) {}
 
   record(mutations: readonly Mutation[]): Tape {
     this.begin(mutations.length);
@@ -75,11 +78,14 @@ export class TapeRecorder {
   private create({ header, target, progress }: Of<'create'>, end: FinishedCall | undefined): void {
     this.number(end === undefined ? Op.CREATE : Op.CREATE_FINISHED);
     this.texts.push(header.id, header.rootId, header.parentId);
+    this.number(++this.lastSeq);
     this.number(highHalf(header.correlationId));
     this.number(lowHalf(header.correlationId));
     this.number(header.parentIncarnation);
     this.number(header.createdAt);
     this.optional(header.expiresAt);
+    this.number(header.priority);
+    this.texts.push(header.key);
     this.target(target);
     this.progress(progress);
     if (end) this.end(end);
