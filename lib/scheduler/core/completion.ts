@@ -1,11 +1,12 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { CancelledError, Status, TimeoutError } from '../../errors/index.js';
 import type { Error as WireError } from '../../gen/dispatch/sdk/v1/error_pb.js';
+import { callResult } from '../../protocol/index.js';
 import type { FinishedCall } from '../store.js';
 import type { Core } from './core.js';
 import { errorForCaller } from './foreign.js';
 import type { CallRecord } from './record.js';
-import { callResult, failure } from './results.js';
+import { failure } from './results.js';
 
 /** Ends calls, and tells who waits for them once the end is committed. */
 export class Completion {

@@ -1,5 +1,5 @@
 import type { CallProgress, CallTarget, FinishedCall, Mutation } from '../../store.js';
-import { encodeAny, encodeResult } from '../encoding.js';
+import { encodeAny, encodeResult } from '../../../protocol/index.js';
 import { highHalf, lowHalf, stateCode } from './rows.js';
 
 /**
