@@ -72,12 +72,9 @@ export class Completion {
     for (const child of record.children ?? []) child.parent = undefined;
     record.children = undefined;
     core.intake.noteFinished(header.id);
-    core.waits.settle({
-      id: header.id,
-      state: finished.state,
-      status: finished.status,
-      result: finished.result,
-    });
+    const { state, status, result } = finished;
+    if (header.parentId === '' || core.waits.isAwaited(header.id))
+      core.waits.settle({ id: header.id, state, status, result });
     if (parent) this.tellParent(parent, record, finished);
   }
 

@@ -14,7 +14,7 @@ export interface DatabaseLocation {
 /** Asks the database's thread for something. The answer has the same number. */
 export interface DatabaseRequest {
   readonly number: number;
-  readonly method: DatabaseMethod | 'open' | 'close';
+  readonly method: DatabaseMethod | 'open' | 'commit' | 'close';
   readonly args: readonly unknown[];
 }
 

@@ -40,7 +40,7 @@ export class DatabaseThread implements DatabaseHandle {
   static async open(location: DatabaseLocation): Promise<DatabaseThread> {
     const thread = new DatabaseThread(location);
     try {
-      await thread.request('open', []);
+      await thread.request('open', [], []);
       return thread;
     } catch (error) {
       await thread.worker.terminate();
@@ -52,25 +52,34 @@ export class DatabaseThread implements DatabaseHandle {
     method: M,
     ...args: Parameters<Database[M]>
   ): Promise<Awaited<ReturnType<Database[M]>>> {
-    return this.request(method, args) as Promise<Awaited<ReturnType<Database[M]>>>;
+    return this.request(method, args, []) as Promise<Awaited<ReturnType<Database[M]>>>;
+  }
+
+  async commit(tape: Tape): Promise<void> {
+    await this.request('commit', [tape], [tape.numbers.buffer, tape.bytes.buffer]);
   }
 
   async close(): Promise<void> {
     try {
-      await this.request('close', []);
+      await this.request('close', [], []);
     } finally {
       await this.worker.terminate();
     }
   }
 
-  private request(method: DatabaseRequest['method'], args: readonly unknown[]): Promise<unknown> {
+  /** @param given buffers that are handed over rather than copied */
+  private request(
+    method: DatabaseRequest['method'],
+    args: readonly unknown[],
+    given: readonly ArrayBuffer[],
+  ): Promise<unknown> {
     if (this.ended) return Promise.reject(this.ended);
     return new Promise((resolve, reject) => {
       if (this.questions.size === 0) this.worker.ref();
       this.lastNumber += 1;
       this.questions.set(this.lastNumber, { resolve, reject });
       const request: DatabaseRequest = { number: this.lastNumber, method, args };
-      this.worker.postMessage(request, method === 'commit' ? buffersOf(args[0] as Tape) : []);
+      this.worker.postMessage(request, given);
     });
   }
 
@@ -93,9 +102,4 @@ export class DatabaseThread implements DatabaseHandle {
     for (const question of this.questions.values()) question.reject(this.ended);
     this.questions.clear();
   }
-}
-
-/** What is handed over rather than copied. */
-function buffersOf({ numbers, bytes }: Tape): ArrayBuffer[] {
-  return [numbers.buffer, bytes.buffer];
 }

@@ -13,6 +13,8 @@ import type { Tape } from './tape.js';
 export interface DatabaseOptions {
   /** How many pages (of 4,096 bytes) the file may have. Undefined: no limit. */
   readonly maxPages: number | undefined;
+  /** Another connection moves what is committed from the log to the tables. */
+  readonly leavesLog?: boolean;
 }
 
 /** What a scheduler finds when it starts: calls as `callRow` reads them, and the rest as JSON. */
@@ -33,14 +35,17 @@ export class Database {
    * @param name what errors call the store
    * @param path of the file, which is owned
    */
-  static open(driver: SqliteDriver, name: string, path: string, { maxPages }: DatabaseOptions): Database {
+  static open(driver: SqliteDriver, name: string, path: string, options: DatabaseOptions): Database {
+    const { maxPages, leavesLog = false } = options;
     try {
       const connection = driver.open(path);
       try {
-        connection.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+        // The one that leaves the log to the other does not wait either: the other is asked instead.
+        connection.exec(`PRAGMA busy_timeout = ${leavesLog ? 0 : BUSY_TIMEOUT_MS}`);
         if (maxPages !== undefined) connection.exec(`PRAGMA max_page_count = ${maxPages}`);
         bringToCurrentVersion(connection, path);
         connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
+        if (leavesLog) connection.exec('PRAGMA wal_autocheckpoint = 0');
         return new Database(name, connection, prepare(connection, path));
       } catch (error) {
         connection.close();
@@ -67,12 +72,20 @@ export class Database {
     return this.use(() => number(this.statements.ends.get()?.['last']));
   }
 
-  close(): void {
+  /**
+   * Moves what is in the log to the tables, and has the log begin anew: overwriting it is faster than to make it longer.
+   * Most of it is moved while others write, the rest while they wait.
+   */
+  checkpoint(): void {
+    this.use(() => this.connection.exec('PRAGMA wal_checkpoint(PASSIVE); PRAGMA wal_checkpoint(RESTART)'));
+  }
+
+  close({ checkpoint = true } = {}): void {
     this.use(() => {
       this.isOpen = false;
       try {
         // Where this fails, nothing is lost: the next open finds all of it in the WAL.
-        this.connection.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+        if (checkpoint) this.connection.exec('PRAGMA wal_checkpoint(TRUNCATE)');
       } finally {
         this.connection.close();
       }

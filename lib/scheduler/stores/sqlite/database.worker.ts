@@ -4,6 +4,7 @@ import { answer } from './database.handle.js';
 import { toMessage, type DatabaseLocation, type DatabaseRequest, type DatabaseResponse } from './database.messages.js';
 import { Database } from './database.js';
 import { loadDriver } from './driver.choice.js';
+import type { Tape } from './tape.js';
 
 const location = workerData as DatabaseLocation;
 let database: Database | undefined;
@@ -21,16 +22,18 @@ async function carryOut({ number, method, args }: DatabaseRequest): Promise<Data
 }
 
 async function valueOf(method: DatabaseRequest['method'], args: readonly unknown[]): Promise<unknown> {
+  if (method === 'open') {
+    const { driver, name, path, options } = location;
+    database = Database.open(await loadDriver(driver), name, path, options);
+    return undefined;
+  }
+  if (database === undefined) throw new Error('the database is not open');
   switch (method) {
-    case 'open': {
-      const { driver, name, path, options } = location;
-      database = Database.open(await loadDriver(driver), name, path, options);
-      return undefined;
-    }
+    case 'commit':
+      return database.commit(args[0] as Tape);
     case 'close':
-      return database?.close();
+      return database.close();
     default:
-      if (database === undefined) throw new Error('the database is not open');
       // The other thread has the types.
       return answer(database, method, args as never);
   }

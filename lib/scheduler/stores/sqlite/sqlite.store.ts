@@ -8,8 +8,9 @@ import type { CallResult } from '../../../gen/dispatch/sdk/v1/call_pb.js';
 import { StoreError } from '../../store.js';
 import type { CallFilter, CallPage, CallRow, DispatchId, Mutation, Recovery, Store, Timestamp } from '../../store.js';
 import type { DatabaseHandle } from './database.handle.js';
-import { notOpen, type DatabaseOptions } from './database.js';
+import { Database, notOpen } from './database.js';
 import { LocalDatabase } from './database.local.js';
+import { DatabasePair } from './database.pair.js';
 import { DatabaseThread } from './database.thread.js';
 import { loadDriver } from './driver.choice.js';
 import type { SqliteDriver, SqliteDriverName } from './driver.js';
@@ -22,7 +23,7 @@ import { TapeRecorder } from './tape.js';
 export interface SqliteStoreOptions {
   /** How many milliseconds `open` waits for another process to let go of the file. Default: 10,000, so that a restart may overlap. */
   readonly lockTimeout?: number;
-  /** False: SQL is carried out in the thread that uses the store, which stands still meanwhile. Default: true, a thread of its own. */
+  /** False: all SQL is carried out in the thread that uses the store, which stands still meanwhile. Default: true, a thread of its own for all that takes long. */
   readonly thread?: boolean;
   /** For tests: this driver, instead of the best one that is there. */
   readonly driver?: SqliteDriverName;
@@ -105,7 +106,7 @@ export class SqliteStore implements Store {
   async commit(mutations: readonly Mutation[]): Promise<void> {
     const { database, recorder } = this.requireOpen();
     if (mutations.length === 0) return;
-    await database.ask('commit', recorder.record(mutations));
+    await database.commit(recorder.record(mutations), mutations.length);
     this.forgetRecovered(mutations);
   }
 
@@ -156,12 +157,7 @@ export class SqliteStore implements Store {
   }
 
   private async openFile(driver: SqliteDriver, path: string, lock: FileLock): Promise<Session> {
-    const { name } = this;
-    const { maxPages, thread = true } = this.options;
-    const options: DatabaseOptions = { maxPages };
-    const database = thread
-      ? await DatabaseThread.open({ driver: driver.name, name, path, options })
-      : LocalDatabase.open(driver, name, path, options);
+    const database = await this.openDatabase(driver, path);
     try {
       const recorder = new TapeRecorder(await database.ask('lastSeq'));
       const { marks, left } = RunningMarks.open(path);
@@ -169,6 +165,19 @@ export class SqliteStore implements Store {
       return { lock, database, recorder, marks, inFlight: left };
     } catch (error) {
       await database.close();
+      throw error;
+    }
+  }
+
+  private async openDatabase(driver: SqliteDriver, path: string): Promise<DatabaseHandle> {
+    const { name } = this;
+    const { maxPages, thread: threaded = true } = this.options;
+    if (!threaded) return new LocalDatabase(Database.open(driver, name, path, { maxPages }));
+    const thread = await DatabaseThread.open({ driver: driver.name, name, path, options: { maxPages } });
+    try {
+      return new DatabasePair(Database.open(driver, name, path, { maxPages, leavesLog: true }), thread);
+    } catch (error) {
+      await thread.close();
       throw error;
     }
   }
