@@ -25,6 +25,8 @@ export class DatabasePair implements DatabaseHandle {
   private averageMs = 0;
   private slowCommits = 0;
   private commitsHere = 0;
+  /** Those that the thread has yet to answer. */
+  private commitsThere = 0;
 
   constructor(
     private readonly here: Database,
@@ -47,7 +49,14 @@ export class DatabasePair implements DatabaseHandle {
   }
 
   async commit(tape: Tape, mutations: number): Promise<void> {
-    if (mutations > FEW || !this.isQuick() || !this.commitHere(tape)) await this.thread.commit(tape);
+    // Commits are carried out in order: none passes one that is on its way.
+    if (mutations <= FEW && this.commitsThere === 0 && this.isQuick() && this.commitHere(tape)) return;
+    this.commitsThere += 1;
+    try {
+      await this.thread.commit(tape);
+    } finally {
+      this.commitsThere -= 1;
+    }
   }
 
   async close(): Promise<void> {

@@ -31,8 +31,8 @@ export class DatabaseThread implements DatabaseHandle {
       workerData: location,
     });
     this.worker.on('message', (response: DatabaseResponse) => this.answered(response));
-    this.worker.on('error', (error) => this.end(`it failed with ${String(error)}`, error));
-    this.worker.on('exit', (code) => this.end(`it ended with code ${code}`, undefined));
+    this.worker.on('error', (error) => this.gone(`it failed with ${String(error)}`, error));
+    this.worker.on('exit', (code) => this.gone(`it ended with code ${code}`, undefined));
     this.worker.unref();
   }
 
@@ -43,7 +43,7 @@ export class DatabaseThread implements DatabaseHandle {
       await thread.request('open', [], []);
       return thread;
     } catch (error) {
-      await thread.worker.terminate();
+      await thread.end();
       throw error;
     }
   }
@@ -59,11 +59,16 @@ export class DatabaseThread implements DatabaseHandle {
     await this.request('commit', [tape], [tape.numbers.buffer, tape.bytes.buffer]);
   }
 
+  /** Ends the thread as it is: what it has not answered may be done or not. */
+  async end(): Promise<void> {
+    await this.worker.terminate();
+  }
+
   async close(): Promise<void> {
     try {
       await this.request('close', [], []);
     } finally {
-      await this.worker.terminate();
+      await this.end();
     }
   }
 
@@ -93,7 +98,7 @@ export class DatabaseThread implements DatabaseHandle {
   }
 
   /** The thread is gone: nothing that was not answered is known to be done. */
-  private end(how: string, cause: Error | undefined): void {
+  private gone(how: string, cause: Error | undefined): void {
     if (this.ended) return;
     this.ended = new StoreError(
       `The thread of the store ${this.location.name} is gone: ${how}. Restart the application: it goes on with what was recorded.`,

@@ -12,7 +12,7 @@ import type { Tape } from './tape.js';
 
 export interface DatabaseOptions {
   /** How many pages (of 4,096 bytes) the file may have. Undefined: no limit. */
-  readonly maxPages: number | undefined;
+  readonly maxPages?: number;
   /** Another connection moves what is committed from the log to the tables. */
   readonly leavesLog?: boolean;
 }
