@@ -47,8 +47,7 @@ export class MutationWriter {
       case Op.FINISH:
         return this.finish(tape.text(), endOf(tape));
       case Op.PURGE:
-        for (let count = tape.number(); count > 0; count--) this.purge(tape.text());
-        return;
+        return this.purge(tape.text());
       default:
         throw new RangeError(`the tape of a commit has no operation ${op}`);
     }

@@ -3,12 +3,12 @@ import { encodeAny, encodeResult } from '../../../protocol/index.js';
 import { highHalf, lowHalf, stateCode } from './rows.js';
 
 /**
- * The mutations of a commit as three flat arrays, read in the order in which they were written. They cross to another
- * thread at a fraction of what the objects would cost there.
+ * The mutations of a commit as numbers, one text and bytes, read in the order in which they were written. They cross to
+ * another thread at a fraction of what the objects would cost there. The numbers say where texts and bytes end.
  */
 export interface Tape {
   readonly numbers: Float64Array<ArrayBuffer>;
-  readonly texts: readonly string[];
+  readonly text: string;
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
@@ -28,17 +28,16 @@ export const Op = {
   PURGE: 9,
 } as const;
 
-/** Numbers that a mutation has, at most. */
-const NUMBERS_EACH = 32;
+const FIRST_NUMBERS = 4 * 1024;
 const FIRST_BYTES = 64 * 1024;
-/** A larger buffer, which one commit needed, is not kept for the next. */
+/** More memory than that, which one commit needed, is not kept for the next. */
 const MOST_BYTES_KEPT = 4 * 1024 * 1024;
 
 type Of<T extends Mutation['type']> = Extract<Mutation, { readonly type: T }>;
 
 /** Writes tapes, one after the other, in the same memory. It numbers the calls that are created. */
 export class TapeRecorder {
-  private numbers = new Float64Array(64 * NUMBERS_EACH);
+  private numbers = new Float64Array(FIRST_NUMBERS);
   private bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
   private texts: string[] = [];
   private numbersEnd = 0;
@@ -48,7 +47,7 @@ export class TapeRecorder {
   constructor(private lastSeq: number) {}
 
   record(mutations: readonly Mutation[]): Tape {
-    this.begin(mutations.length);
+    this.begin();
     const ends = endsOfNewCalls(mutations);
     for (let index = 0; index < mutations.length; index++) {
       const mutation = mutations[index] as Mutation;
@@ -62,14 +61,14 @@ export class TapeRecorder {
     }
     return {
       numbers: this.numbers.slice(0, this.numbersEnd),
-      texts: this.texts,
+      text: this.texts.join(''),
       bytes: Uint8Array.prototype.slice.call(this.bytes, 0, this.bytesEnd),
     };
   }
 
-  private begin(count: number): void {
-    if (this.numbers.length < count * NUMBERS_EACH) this.numbers = new Float64Array(2 * count * NUMBERS_EACH);
+  private begin(): void {
     if (this.bytes.length > MOST_BYTES_KEPT) this.bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
+    if (this.numbers.byteLength > MOST_BYTES_KEPT) this.numbers = new Float64Array(FIRST_NUMBERS);
     this.texts = [];
     this.numbersEnd = 0;
     this.bytesEnd = 0;
@@ -77,7 +76,9 @@ export class TapeRecorder {
 
   private create({ header, target, progress }: Of<'create'>, end: FinishedCall | undefined): void {
     this.number(end === undefined ? Op.CREATE : Op.CREATE_FINISHED);
-    this.texts.push(header.id, header.rootId, header.parentId);
+    this.text(header.id);
+    this.text(header.rootId);
+    this.text(header.parentId);
     this.number(++this.lastSeq);
     this.number(highHalf(header.correlationId));
     this.number(lowHalf(header.correlationId));
@@ -85,7 +86,7 @@ export class TapeRecorder {
     this.number(header.createdAt);
     this.optional(header.expiresAt);
     this.number(header.priority);
-    this.texts.push(header.key);
+    this.text(header.key);
     this.target(target);
     this.progress(progress);
     if (end) this.end(end);
@@ -95,7 +96,7 @@ export class TapeRecorder {
   private advance({ id, journal, position }: Of<'append'>, next: Mutation | undefined): boolean {
     if (next?.type !== 'progress' || next.id !== id) return false;
     this.number(Op.ADVANCE);
-    this.texts.push(id);
+    this.text(id);
     this.number(position.bytes);
     this.number(position.digest);
     this.blob(journal);
@@ -107,39 +108,42 @@ export class TapeRecorder {
     switch (mutation.type) {
       case 'progress':
         this.number(Op.PROGRESS);
-        this.texts.push(mutation.id);
+        this.text(mutation.id);
         return this.progress(mutation.progress);
       case 'replace':
         this.number(mutation.target ? Op.REPLACE_TARGET : Op.REPLACE);
-        this.texts.push(mutation.id);
+        this.text(mutation.id);
         this.progress(mutation.progress);
         if (mutation.target) this.target(mutation.target);
         return;
       case 'append':
         this.number(Op.APPEND);
-        this.texts.push(mutation.id);
+        this.text(mutation.id);
         this.number(mutation.position.bytes);
         this.number(mutation.position.digest);
         return this.blob(mutation.journal);
       case 'state':
         this.number(Op.STATE);
-        this.texts.push(mutation.id);
+        this.text(mutation.id);
         this.number(mutation.typed ? 1 : 0);
         return this.blob(mutation.state);
       case 'finish':
         this.number(Op.FINISH);
-        this.texts.push(mutation.id);
+        this.text(mutation.id);
         return this.end(mutation.finished);
       case 'purge':
-        this.number(Op.PURGE);
-        this.number(mutation.ids.length);
-        for (const id of mutation.ids) this.texts.push(id);
+        for (const id of mutation.ids) {
+          this.number(Op.PURGE);
+          this.text(id);
+        }
         return;
     }
   }
 
   private target({ endpoint, function: name, version, input }: CallTarget): void {
-    this.texts.push(endpoint, name, version);
+    this.text(endpoint);
+    this.text(name);
+    this.text(version);
     if (input === undefined) this.number(-1);
     else this.blob(encodeAny(input));
   }
@@ -165,12 +169,19 @@ export class TapeRecorder {
     this.blob(encodeResult(result));
   }
 
+  private text(value: string): void {
+    this.texts.push(value);
+    this.number(value.length);
+  }
+
   private number(value: number): void {
+    // A purge has as many numbers as calls.
+    if (this.numbersEnd === this.numbers.length) this.makeMoreNumbers();
     this.numbers[this.numbersEnd++] = value;
   }
 
   private optional(value: number | undefined): void {
-    this.numbers[this.numbersEnd++] = value ?? NaN;
+    this.number(value ?? NaN);
   }
 
   private blob(value: Uint8Array): void {
@@ -179,6 +190,12 @@ export class TapeRecorder {
     this.bytes.set(value, this.bytesEnd);
     this.bytesEnd = end;
     this.number(value.length);
+  }
+
+  private makeMoreNumbers(): void {
+    const more = new Float64Array(2 * this.numbers.length);
+    more.set(this.numbers);
+    this.numbers = more;
   }
 
   private grow(needed: number): void {
@@ -191,7 +208,7 @@ export class TapeRecorder {
 /** Reads a tape from its beginning. */
 export class TapeReader {
   private numbersAt = 0;
-  private textsAt = 0;
+  private textAt = 0;
   private bytesAt = 0;
 
   constructor(private readonly tape: Tape) {}
@@ -212,9 +229,9 @@ export class TapeReader {
   }
 
   text(): string {
-    const value = this.tape.texts[this.textsAt++];
-    if (value === undefined) throw new RangeError('the tape of a commit ends too early');
-    return value;
+    const start = this.textAt;
+    this.textAt += this.number();
+    return this.tape.text.slice(start, this.textAt);
   }
 
   /** null: none was written. */
