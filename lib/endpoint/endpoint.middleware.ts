@@ -40,6 +40,8 @@ async function serve(
   response: ServerResponse,
   { target, procedure, bodyTimeout }: { target: string; procedure: string; bodyTimeout: number },
 ): Promise<void> {
+  // What stands in front may have taken so long that the caller has gone away.
+  if (response.destroyed) return;
   const gone = new AbortController();
   response.once('close', () => {
     if (!response.writableFinished) gone.abort(new DOMException('The client has gone away', 'AbortError'));
@@ -49,10 +51,11 @@ async function serve(
     procedure,
     target,
     headers: request.headers,
-    read: (limit) => readBody(request, limit, bodyTimeout),
+    read: (limit, signal) => readBody(request, { limit, timeout: bodyTimeout, signal }),
     signal: gone.signal,
   } satisfies EndpointRequest);
-  if (response.destroyed) return;
+  // What stands in front may have a time limit of its own, and have answered when that was over.
+  if (response.destroyed || response.headersSent) return;
   discardRest(request, MAX_MESSAGE_BYTES, bodyTimeout);
   response.writeHead(status, { ...headers, 'content-length': String(body.byteLength) });
   response.end(body);

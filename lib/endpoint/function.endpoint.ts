@@ -2,7 +2,7 @@ import type { FunctionLookup } from '../coroutine/types.js';
 import type { RunRequest, RunResponse } from '../gen/dispatch/sdk/v1/function_pb.js';
 import { Status } from '../errors/index.js';
 import { MAX_MESSAGE_BYTES, type FunctionRunner } from '../protocol/index.js';
-import type { HttpRequest } from '../signature/index.js';
+import { SignatureError, type BodyVerifier, type HttpRequestHead } from '../signature/index.js';
 import { codecOf, type Codec } from './codec.js';
 import { ConnectError, JSON_TYPE, methodUrl, RUN_PATH } from './connect.js';
 import { failure } from './http.transport.js';
@@ -20,8 +20,9 @@ export interface EndpointRequest {
   /**
    * The raw body.
    * @param limit bytes; more need not be read, because they are refused
+   * @param signal fires when nobody waits for it any more
    */
-  read(limit: number): Promise<Uint8Array>;
+  read(limit: number, signal?: AbortSignal): Promise<Uint8Array>;
   /** Fires when the client has gone away. */
   readonly signal?: AbortSignal;
 }
@@ -32,8 +33,8 @@ export interface EndpointResponse {
   readonly body: Uint8Array;
 }
 
-/** Checks a request's signature; throws an error with `httpStatus` 401 or 403. */
-export type RequestVerifier = (request: HttpRequest) => void;
+/** Checks a request's signature before its body is read, and gives what checks the body; both throw SignatureError. */
+export type RequestVerifier = (head: HttpRequestHead) => BodyVerifier;
 
 export interface FunctionEndpointOptions {
   readonly runner: FunctionRunner;
@@ -75,11 +76,13 @@ export class FunctionEndpoint {
 
   private async exchange(request: EndpointRequest, signal: AbortSignal | undefined): Promise<EndpointResponse> {
     const { runner, functions, maxBodyBytes, onRun } = this.options;
-    const body = await request.read(maxBodyBytes);
-    if (body.byteLength > maxBodyBytes) throw new ConnectError('invalid_argument', 'content length is too large');
-    this.verify(request, body);
-
+    // Nothing is read, and so nothing kept, for a caller that has no right to be here.
+    const verifyBody = this.verify(request);
     const codec = codecOf(header(request, 'content-type'), header(request, 'content-encoding'));
+    const body = await request.read(maxBodyBytes, signal);
+    if (body.byteLength > maxBodyBytes) throw new ConnectError('invalid_argument', 'content length is too large');
+    verifyBody(body);
+
     const run = decode(codec, body);
     if (run.function === '') throw new ConnectError('invalid_argument', 'function is required');
     if (functions.get(run.function) === undefined) {
@@ -93,16 +96,14 @@ export class FunctionEndpoint {
     return { status: 200, headers: { 'content-type': codec.contentType }, body: answer };
   }
 
-  private verify({ method, target, headers }: EndpointRequest, body: Uint8Array): void {
+  /** Checks all but the body; gives what is to be done with that. */
+  private verify({ method, target, headers }: EndpointRequest): BodyVerifier {
     const { verify, publicUrl } = this.options;
-    try {
-      // A proxy may have changed the Host header and the path: the signer has seen the address it was told.
-      if (publicUrl === undefined) verify?.({ method, path: target, headers, body });
-      else verify?.({ method, url: methodUrl(publicUrl, RUN_PATH).href, headers, body });
-    } catch (error) {
-      if (!(error instanceof Error) || !('httpStatus' in error)) throw error;
-      throw new ConnectError(error.httpStatus === 403 ? 'permission_denied' : 'unauthenticated', error.message);
-    }
+    if (verify === undefined) return () => undefined;
+    // A proxy may have changed the Host header and the path: the signer has seen the address it was told.
+    const address = publicUrl === undefined ? { path: target } : { url: methodUrl(publicUrl, RUN_PATH).href };
+    const verifyBody = refusing(() => verify({ method, headers, ...address }));
+    return (body) => refusing(() => verifyBody(body));
   }
 
   private refusal(error: unknown): EndpointResponse {
@@ -113,6 +114,16 @@ export class FunctionEndpoint {
       this.options.log.error(`A request to the endpoint failed with ${kind}; it was answered with HTTP status 500.`);
     }
     return { status: refused.httpStatus, headers: { 'content-type': JSON_TYPE }, body: refused.toBody() };
+  }
+}
+
+/** Does a check of the signature; what it has to say is told to the caller. */
+function refusing<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof SignatureError)) throw error;
+    throw new ConnectError(error.httpStatus === 403 ? 'permission_denied' : 'unauthenticated', error.message);
   }
 }
 
