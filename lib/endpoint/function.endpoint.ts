@@ -3,8 +3,9 @@ import type { RunRequest, RunResponse } from '../gen/dispatch/sdk/v1/function_pb
 import { Status } from '../errors/index.js';
 import { MAX_MESSAGE_BYTES, type FunctionRunner } from '../protocol/index.js';
 import { SignatureError, type BodyVerifier, type HttpRequestHead } from '../signature/index.js';
+import { isCrossOrigin } from './browser.js';
 import { codecOf, type Codec } from './codec.js';
-import { ConnectError, JSON_TYPE, methodUrl, RUN_PATH } from './connect.js';
+import { ConnectError, JSON_TYPE, methodUrl, RUN_PATH, type RequestHeaders } from './connect.js';
 import { failure } from './http.transport.js';
 import { readTimeout, withinTime } from './request.deadline.js';
 
@@ -15,8 +16,7 @@ export interface EndpointRequest {
   readonly procedure: string;
   /** The whole path as it came in, with the query if there is one. */
   readonly target: string;
-  /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly headers: RequestHeaders;
   /**
    * The raw body.
    * @param limit bytes; more need not be read, because they are refused
@@ -82,6 +82,7 @@ export class FunctionEndpoint {
     const body = await request.read(maxBodyBytes, signal);
     if (body.byteLength > maxBodyBytes) throw new ConnectError('invalid_argument', 'content length is too large');
     verifyBody(body);
+    if (signal?.aborted) throw new ConnectError('deadline_exceeded', 'nobody waits for the answer any more');
 
     const run = decode(codec, body);
     if (run.function === '') throw new ConnectError('invalid_argument', 'function is required');
@@ -99,7 +100,12 @@ export class FunctionEndpoint {
   /** Checks all but the body; gives what is to be done with that. */
   private verify({ method, target, headers }: EndpointRequest): BodyVerifier {
     const { verify, publicUrl } = this.options;
-    if (verify === undefined) return () => undefined;
+    if (verify === undefined) {
+      // A page that a developer happens to look at reaches what the developer's machine does, without a content type too.
+      if (isCrossOrigin(headers))
+        throw new ConnectError('permission_denied', 'pages of other origins cannot run functions');
+      return () => undefined;
+    }
     // A proxy may have changed the Host header and the path: the signer has seen the address it was told.
     const address = publicUrl === undefined ? { path: target } : { url: methodUrl(publicUrl, RUN_PATH).href };
     const verifyBody = refusing(() => verify({ method, headers, ...address }));
