@@ -25,7 +25,7 @@ export class BlockedRequests {
     const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
       const route = routeOf(request, this.isBasePath);
       // A page of a browser is no scheduler, and refused rightly.
-      if (route === undefined || isCrossOrigin(request.headers)) return;
+      if (route === undefined || isCrossOrigin(request.headers, request.headers.host)) return;
       response.once('finish', () => {
         const { statusCode: status } = response;
         // Other statuses are no decision about the caller: a process that shuts down answers with 503.

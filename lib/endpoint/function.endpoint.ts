@@ -69,8 +69,8 @@ export class FunctionEndpoint {
     if (!open || request.procedure !== RUN_PATH || request.method !== 'POST') {
       throw new ConnectError('not_found', 'there is no such path');
     }
-    checkLength(header(request, 'content-length'), maxBodyBytes);
-    const timeout = readTimeout(header(request, 'connect-timeout-ms'));
+    checkLength(header(request.headers, 'content-length'), maxBodyBytes);
+    const timeout = readTimeout(header(request.headers, 'connect-timeout-ms'));
     return withinTime(timeout, request.signal, (signal) => this.exchange(request, signal));
   }
 
@@ -78,7 +78,7 @@ export class FunctionEndpoint {
     const { runner, functions, maxBodyBytes, onRun } = this.options;
     // Nothing is read, and so nothing kept, for a caller that has no right to be here.
     const verifyBody = this.verify(request);
-    const codec = codecOf(header(request, 'content-type'), header(request, 'content-encoding'));
+    const codec = codecOf(header(request.headers, 'content-type'), header(request.headers, 'content-encoding'));
     const body = await request.read(maxBodyBytes, signal);
     if (body.byteLength > maxBodyBytes) throw new ConnectError('invalid_argument', 'content length is too large');
     verifyBody(body);
@@ -100,14 +100,17 @@ export class FunctionEndpoint {
   /** Checks all but the body; gives what is to be done with that. */
   private verify({ method, target, headers }: EndpointRequest): BodyVerifier {
     const { verify, publicUrl } = this.options;
+    // HTTP/2 has no Host.
+    const authority = header(headers, ':authority') ?? header(headers, 'host');
     if (verify === undefined) {
       // A page that a developer happens to look at reaches what the developer's machine does, without a content type too.
-      if (isCrossOrigin(headers))
+      if (isCrossOrigin(headers, authority))
         throw new ConnectError('permission_denied', 'pages of other origins cannot run functions');
       return () => undefined;
     }
     // A proxy may have changed the Host header and the path: the signer has seen the address it was told.
-    const address = publicUrl === undefined ? { path: target } : { url: methodUrl(publicUrl, RUN_PATH).href };
+    const address =
+      publicUrl === undefined ? { path: target, authority } : { url: methodUrl(publicUrl, RUN_PATH).href };
     const verifyBody = refusing(() => verify({ method, headers, ...address }));
     return (body) => refusing(() => verifyBody(body));
   }
@@ -133,8 +136,8 @@ function refusing<T>(check: () => T): T {
   }
 }
 
-function header(request: EndpointRequest, name: string): string | undefined {
-  const value = request.headers[name];
+function header(headers: RequestHeaders, name: string): string | undefined {
+  const value = headers[name];
   return typeof value === 'string' ? value : value?.[0];
 }
 
