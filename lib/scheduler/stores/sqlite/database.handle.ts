@@ -22,5 +22,6 @@ export async function answer<M extends DatabaseMethod>(
 ): Promise<Awaited<ReturnType<Database[M]>>> {
   // The compiler does not see that a method and its parameters belong together.
   const ask = database[method] as (...args: Parameters<Database[M]>) => ReturnType<Database[M]>;
-  return await ask.apply(database, args);
+  const answered = await ask.apply(database, args);
+  return answered;
 }
