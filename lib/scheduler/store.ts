@@ -33,6 +33,10 @@ export interface CallHeader {
   readonly createdAt: Timestamp;
   /** Undefined: never. */
   readonly expiresAt: Timestamp | undefined;
+  /** Ready calls of a higher one start before those of a lower one. A whole number; 0 for most. */
+  readonly priority: number;
+  /** Calls of a function that have the same key start only as its limit for each key allows. Empty: it has none. */
+  readonly key: string;
 }
 
 /** What a call runs; a tail call replaces it. */

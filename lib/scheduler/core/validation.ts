@@ -9,6 +9,10 @@ export const MAX_RESULTS = 1_000;
 /** What a request holds beside its input, at most. */
 const INPUT_OVERHEAD = 4_096;
 const MAX_NAME = 1_024;
+/** Priorities go from minus this to this. */
+export const MAX_PRIORITY = 100;
+/** Characters of the longest key. */
+export const MAX_KEY = 1_024;
 
 const FUNCTION_NAME = /^[a-zA-Z_][a-zA-Z0-9_<>.]*$/;
 const ENDPOINT = /^(https?:\/\/|bridge:\/\/|arn:aws:lambda)/;
