@@ -46,7 +46,7 @@ export interface DispatchModuleOptions {
 
 export interface EmbeddedSchedulerOptions {
   /**
-   * Where calls are kept: `memory:`, the path of a file, or a store object. Default: `DISPATCH_STORE`, else `memory:` in
+   * Where calls are kept: `memory:`, the path of a file, the address of a PostgreSQL database (`postgres://…`), or a store object. Default: `DISPATCH_STORE`, else `memory:` in
    * tests (`NODE_ENV=test`, Jest, Vitest), else `./.dispatch/dispatch.db`.
    */
   store?: string | Store;

@@ -160,7 +160,7 @@ function readStore(option: string | Store | undefined, environment: Environment)
 function requireStore(option: Partial<Store>): void {
   if (typeof option.open === 'function' && typeof option.commit === 'function') return;
   throw new ConfigurationError(
-    `The option scheduler.store is an object that is no store: give 'memory:', the path of a file, or an instance of a ` +
+    `The option scheduler.store is an object that is no store: give 'memory:', the path of a file, an address such as postgres://host/database, or an instance of a ` +
       `store, such as new SqliteStore('./calls.db').`,
   );
 }

@@ -14,6 +14,8 @@ export interface OutgoingCall {
   /** Milliseconds since 1970. */
   readonly dueAt: number | undefined;
   readonly idempotencyKey: string | undefined;
+  readonly priority: number | undefined;
+  readonly key: string | undefined;
   /** The id to give it, for a call that may be dispatched again by a replay. */
   readonly id: DispatchID | undefined;
 }

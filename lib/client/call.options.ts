@@ -1,13 +1,23 @@
 import { describe, parseDuration } from '../dispatch.duration.js';
 import { nearest } from '../dispatch.spelling.js';
 import { InvalidArgumentError } from '../errors/index.js';
+import { MAX_KEY, MAX_PRIORITY } from '../scheduler/index.js';
 import type { DispatchOptions } from './client.types.js';
 
-const NAMES = ['idempotencyKey', 'delay', 'at', 'expiration'] as const satisfies readonly (keyof DispatchOptions)[];
+const NAMES = [
+  'idempotencyKey',
+  'priority',
+  'key',
+  'delay',
+  'at',
+  'expiration',
+] as const satisfies readonly (keyof DispatchOptions)[];
 
 /** The options of a dispatch, read. Times are milliseconds. */
 export interface ReadDispatchOptions {
   readonly idempotencyKey: string | undefined;
+  readonly priority: number | undefined;
+  readonly key: string | undefined;
   readonly dueAt: number | undefined;
   readonly expiration: number | undefined;
 }
@@ -29,22 +39,34 @@ export function checkDispatchOptions(options: DispatchOptions): void {
 }
 
 export function readDispatchOptions(
-  { idempotencyKey, delay, at, expiration }: DispatchOptions,
+  { idempotencyKey, priority, key, delay, at, expiration }: DispatchOptions,
   now: number,
 ): ReadDispatchOptions {
-  if (idempotencyKey !== undefined && (typeof idempotencyKey !== 'string' || idempotencyKey === '')) {
+  requireText('idempotencyKey', idempotencyKey);
+  requireText('key', key);
+  if (key !== undefined && key.length > MAX_KEY) {
+    throw new InvalidArgumentError(`with({ key }) got ${key.length} characters: give at most ${MAX_KEY}.`);
+  }
+  if (priority !== undefined && !(Number.isInteger(priority) && Math.abs(priority) <= MAX_PRIORITY)) {
     throw new InvalidArgumentError(
-      `with({ idempotencyKey }) got ${describe(idempotencyKey)}: give a string that is not empty.`,
+      `with({ priority }) got ${describe(priority)}: give a whole number from ${-MAX_PRIORITY} to ${MAX_PRIORITY}.`,
     );
   }
   return {
     idempotencyKey,
+    priority,
+    key,
     dueAt: delay === undefined ? timeOf(at) : now + parseDuration(delay, 'with({ delay })', refuse),
     expiration: expiration === undefined ? undefined : parseDuration(expiration, 'with({ expiration })', refuse),
   };
 }
 
 export const refuse = (message: string): Error => new InvalidArgumentError(message);
+
+function requireText(name: keyof DispatchOptions, value: unknown): void {
+  if (value === undefined || (typeof value === 'string' && value !== '')) return;
+  throw new InvalidArgumentError(`with({ ${name} }) got ${describe(value)}: give a string that is not empty.`);
+}
 
 function timeOf(at: Date | number | undefined): number | undefined {
   if (at === undefined) return undefined;

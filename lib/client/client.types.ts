@@ -27,6 +27,16 @@ export interface DispatchOptions {
    * as long as the call is. Several calls that are dispatched together get a key each, from this one and their place.
    */
   idempotencyKey?: string;
+  /**
+   * Calls that are ready start in the order of their priorities, higher ones first: a whole number from -100 to 100.
+   * Lower ones still get a share, and what a call calls has its priority. Default: 0.
+   */
+  priority?: number;
+  /**
+   * Calls of one function with the same key run one after the other, from their start to their end, in the order in
+   * which they became ready; with `concurrency: { perKey }` of the function, that many at a time. Default: none.
+   */
+  key?: string;
   /** How long after now the call starts. */
   delay?: DurationInput;
   /** When the call starts: a Date, or milliseconds since 1970. Not beside `delay`. */

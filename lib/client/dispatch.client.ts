@@ -191,6 +191,8 @@ function toOutgoing({ description }: DispatchCall<unknown>, index: number, now: 
     expiration: read.expiration ?? expiration,
     dueAt: read.dueAt,
     idempotencyKey: key === undefined || index === 0 ? key : `${key}:${index}`,
+    priority: read.priority,
+    key: read.key,
     id: undefined,
   };
 }

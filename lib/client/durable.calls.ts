@@ -4,21 +4,30 @@ import { SCHEDULER_ENDPOINT } from '../dispatch.constants.js';
 import { InvalidArgumentError } from '../errors/index.js';
 import { pack } from '../values/index.js';
 import type { OutgoingCall } from './backend.js';
-import type { DispatchID, ResultOptions } from './client.types.js';
+import type { DispatchID, DispatchOptions, ResultOptions } from './client.types.js';
 import type { DispatchCall } from './dispatch.call.js';
 
 /** What a client does inside a durable function: everything is recorded, so that a replay repeats none of it. */
 
+/** Options that a durable call cannot have, and what to do instead. */
+const NOT_AWAITED = [
+  ['idempotencyKey', 'such a call is made only once as it is'],
+  [
+    'priority',
+    'it has the priority of the function that awaits it. To give it one of its own, dispatch() it and wait() for it',
+  ],
+  ['key', 'dispatch() it, and wait() for it'],
+  ['delay', 'await sleep() before it, or dispatch() it'],
+  ['at', 'await sleep() before it, or dispatch() it'],
+] as const satisfies readonly (readonly [keyof DispatchOptions, string])[];
+
 /** The call as a durable call of the function that is running. */
 export function specOf({ description }: DispatchCall<unknown>): CallSpec {
   const { endpoint, function: name, version, input, expiration, options } = description;
-  for (const option of ['idempotencyKey', 'delay', 'at'] as const) {
+  for (const [option, advice] of NOT_AWAITED) {
     if (options[option] === undefined) continue;
     throw new InvalidArgumentError(
-      `The call of ${name} has the option ${option}, which a call that a durable function awaits cannot have: ` +
-        (option === 'idempotencyKey'
-          ? 'such a call is made only once as it is.'
-          : 'await sleep() before it, or dispatch() it.'),
+      `The call of ${name} has the option ${option}, which a call that a durable function awaits cannot have: ${advice}.`,
     );
   }
   return { endpoint, function: name, version, input, expiration };

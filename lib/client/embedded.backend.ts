@@ -104,9 +104,9 @@ export class EmbeddedBackend implements Backend {
 }
 
 function toNewCall(call: OutgoingCall): NewCall {
-  const { endpoint = LOCAL_ENDPOINT, function: name, version, input, expiration, dueAt, idempotencyKey } = call;
-  const id = idempotencyKey === undefined ? call.id : derivedId(idempotencyKey);
-  return { endpoint, function: name, version, input, expiration, dueAt, id };
+  const { endpoint = LOCAL_ENDPOINT, function: name, version, input, expiration, dueAt, priority, key } = call;
+  const id = call.idempotencyKey === undefined ? call.id : derivedId(call.idempotencyKey);
+  return { endpoint, function: name, version, input, expiration, dueAt, priority, key, id };
 }
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;

@@ -100,6 +100,8 @@ export class RemoteBackend implements Backend {
   private toCall(call: OutgoingCall): Call {
     for (const [option, value] of [
       ['idempotencyKey', call.idempotencyKey],
+      ['priority', call.priority],
+      ['key', call.key],
       ['delay or at', call.dueAt],
     ]) {
       if (value === undefined) continue;

@@ -15,6 +15,7 @@ export {
   type SchedulerOptions,
 } from './core/options.js';
 export { type Random, secureRandom } from './core/random.js';
+export { MAX_KEY, MAX_PRIORITY } from './core/validation.js';
 export { NATIVE_ENDPOINT, NATIVE_WAIT } from './core/native-waits.js';
 export { Scheduler, SchedulerStoppedError } from './scheduler.js';
 export * from './store.js';

@@ -33,6 +33,10 @@ export interface CallHeader {
   readonly createdAt: Timestamp;
   /** Undefined: never. */
   readonly expiresAt: Timestamp | undefined;
+  /** Ready calls of a higher one start before those of a lower one. A whole number; 0 for most. */
+  readonly priority: number;
+  /** Calls of a function that have the same key start only as its limit for each key allows. Empty: it has none. */
+  readonly key: string;
 }
 
 /** What a call runs; a tail call replaces it. */
@@ -85,7 +89,14 @@ export type Mutation =
     }
   | { readonly type: 'progress'; readonly id: DispatchId; readonly progress: CallProgress }
   /** A tail call or a restart: the target is replaced (where given), the journal removed. */
-  | { readonly type: 'replace'; readonly id: DispatchId; readonly target?: CallTarget; readonly progress: CallProgress }
+  | {
+      readonly type: 'replace';
+      readonly id: DispatchId;
+      readonly target?: CallTarget;
+      readonly progress: CallProgress;
+      /** Only for finished roots in a `SharedStore`: any process may claim it. */
+      readonly free?: boolean;
+    }
   /** Appends to the call's journal; `position` is where it ends then. */
   | {
       readonly type: 'append';

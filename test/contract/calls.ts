@@ -57,6 +57,8 @@ export function rootCall(
       parentIncarnation: 0,
       createdAt: NOW,
       expiresAt: undefined,
+      priority: 0,
+      key: '',
       ...parts.header,
     },
     target: targetOf(parts.target),

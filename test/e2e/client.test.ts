@@ -82,8 +82,8 @@ class Parent {
   }
 
   @DispatchFunction()
-  async delayed(): Promise<unknown> {
-    return this.client.with({ delay: 5 }).call(this.work.add, 1, 2);
+  async callsWith(options: DispatchOptions): Promise<unknown> {
+    return this.client.with(options).call(this.work.add, 1, 2);
   }
 }
 
@@ -200,6 +200,18 @@ describe('the client', () => {
     expect((limited?.expiresAt ?? 0) - (limited?.createdAt ?? 0)).toBe(60_000);
   });
 
+  it('dispatches with a priority and a key, which are kept and shown', async () => {
+    const { client, work } = await start({ scheduler: idle });
+    const urgent = client.with({ priority: 7 }).with({ key: 'customer 1' });
+    const [id = '', other = ''] = await urgent.batch().add(work.add, 1, 2).add(work.echo, 1).dispatch();
+    await expect(client.get(id)).resolves.toMatchObject({ priority: 7, key: 'customer 1' });
+    await expect(client.get(other)).resolves.toMatchObject({ priority: 7, key: 'customer 1' });
+    await expect(client.get(await client.dispatch(work.add, 1, 2))).resolves.toMatchObject({
+      priority: 0,
+      key: undefined,
+    });
+  });
+
   it('makes one call of an idempotency key', async () => {
     const { client, work } = await start();
     const once = client.with({ idempotencyKey: 'order 1' });
@@ -225,6 +237,10 @@ describe('the client', () => {
     [{ delay: 'soon' }, 'delay'],
     [{ at: new Date(NaN) }, 'at'],
     [{ idempotencyKey: '' }, 'idempotencyKey'],
+    [{ key: '' }, 'key'],
+    [{ key: 'x'.repeat(1025) }, 'with({ key }) got 1025 characters: give at most 1024'],
+    [{ priority: 1.5 }, 'with({ priority }) got 1.5: give a whole number from -100 to 100'],
+    [{ priority: 101 }, 'priority'],
     [{ expires: '1h' }, 'there is no such option'],
     [{ idempotencykey: 'x' }, 'did you mean idempotencyKey?'],
   ])('refuses the options %j', async (options, message) => {
@@ -313,6 +329,8 @@ describe.each(['live', 'always'] as const)('the client in a durable function (re
 
   it('refuses options that an awaited call cannot have', async () => {
     const { client, parent } = await start({ replay });
-    await expect(client.call(parent.delayed)).rejects.toThrow(/option delay.*sleep\(\)/);
+    await expect(client.call(parent.callsWith, { delay: 5 })).rejects.toThrow(/option delay.*sleep\(\)/);
+    await expect(client.call(parent.callsWith, { priority: 5 })).rejects.toThrow(/option priority.*dispatch\(\) it/);
+    await expect(client.call(parent.callsWith, { key: 'k' })).rejects.toThrow(/option key.*dispatch\(\) it/);
   });
 });

@@ -171,11 +171,14 @@ describe('an application with a remote scheduler', () => {
     },
   );
 
-  it.each([{ idempotencyKey: 'k' }, { delay: '1s' }, { at: 5 }])('refuses the options %j', async (options) => {
-    const { apiUrl } = await serve();
-    const { client, maths } = await start({ apiUrl });
-    await expect(client.with(options).dispatch(maths.double, 1)).rejects.toThrow('remote schedulers');
-  });
+  it.each([{ idempotencyKey: 'k' }, { priority: 1 }, { key: 'k' }, { delay: '1s' }, { at: 5 }])(
+    'refuses the options %j',
+    async (options) => {
+      const { apiUrl } = await serve();
+      const { client, maths } = await start({ apiUrl });
+      await expect(client.with(options).dispatch(maths.double, 1)).rejects.toThrow('remote schedulers');
+    },
+  );
 
   it('sends the expiration', async () => {
     const { service, apiUrl } = await serve();

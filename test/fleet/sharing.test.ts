@@ -1,11 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { create } from '@bufbuild/protobuf';
 import { anyPack, StringValueSchema } from '@bufbuild/protobuf/wkt';
+import { Status } from '../../lib/errors/index.js';
 import type { SchedulerOptions } from '../../lib/scheduler/index.js';
 import { NATIVE_ENDPOINT, NATIVE_WAIT } from '../../lib/scheduler/index.js';
 import { Member, until, type MemberOptions } from '../support/fleet.js';
 import { TestDatabase } from '../support/postgres.js';
-import { callOf, Deferred, exit, inputOf, joins, LOCAL, text, type Script } from '../unit/scheduler/world.js';
+import { callOf, Deferred, exit, failed, inputOf, joins, LOCAL, text, type Script } from '../unit/scheduler/world.js';
 
 let database: TestDatabase;
 let url: string;
@@ -157,6 +158,42 @@ describe('schedulers on one PostgreSQL database', () => {
     const id = await only.dispatch('nowhere');
     expect(await only.scheduler.cancel(id)).toBe(true);
     expect(await only.scheduler.wait(id)).toMatchObject({ state: 'cancelled' });
+  });
+
+  it('take up a call again that has failed, also where one runs nothing', async () => {
+    let runs = 0;
+    const flaky: Script = () => {
+      runs += 1;
+      return runs === 1 ? failed(Status.PERMANENT_ERROR) : exit('well');
+    };
+    const client = await start({}, { scheduler: dispatchOnly });
+    await start({ flaky });
+    const id = await client.dispatch('flaky');
+    expect(await client.scheduler.wait(id)).toMatchObject({ state: 'failed' });
+    await client.scheduler.retry(id);
+    expect(await client.result(id)).toBe('well');
+  });
+
+  it('refuse to retry a call that another one has', async () => {
+    const gate = new Deferred<void>();
+    const held: Script = async () => {
+      await gate.promise;
+      return exit('held');
+    };
+    const first = await start({ held });
+    const second = await start({ held });
+    const id = await first.dispatch('held');
+    await expect(second.scheduler.retry(id)).rejects.toThrow('another process has it');
+    gate.resolve();
+    expect(await second.result(id)).toBe('held');
+  });
+
+  it('keep what no table can hold out of the store', async () => {
+    const only = await start({ echo });
+    await expect(only.dispatch('echo', { version: 'a\0b' })).rejects.toThrow('U+0000');
+    await expect(only.dispatch('echo', { key: 'a\0b' })).rejects.toThrow('U+0000');
+    await expect(only.dispatch('echo', { endpoint: 'https://a\0b' })).rejects.toThrow('endpoint');
+    expect(await only.result(await only.dispatch('echo', { input: text('still here') }))).toBe('still here');
   });
 
   it('take over at once what one gives back that stops', async () => {

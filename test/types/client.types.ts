@@ -45,7 +45,7 @@ export async function check(client: DispatchClient, work: Work): Promise<void> {
   const many: number[] = await client.gather([1, 2].map((value) => client.of(work).add(value, value)));
   const said: Date = await client.call<Date>({ endpoint: 'https://x', function: 'f', input: 1 });
   const ids: DispatchID[] = await client.batch().add(work.add, 1, 2).add(client.of(work).greet('x')).dispatch();
-  await client.with({ delay: '1h', idempotencyKey: 'k' }).dispatch(work.greet, 'x');
+  await client.with({ delay: '1h', idempotencyKey: 'k', priority: 1, key: 'k' }).dispatch(work.greet, 'x');
   await client.call(client.of(work).add(1, 2), { timeout: '5s' });
 
   // @ts-expect-error an argument is missing

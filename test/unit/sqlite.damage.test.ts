@@ -20,11 +20,22 @@ describe.each(driversHere)('a SQLite store on %s', (driver) => {
   });
   afterEach(() => rm(directory, { recursive: true }));
 
-  const storeAt = (file: string, maxPages?: number) => new SqliteStore(file, { driver, lockTimeout: 0, maxPages });
+  const storeAt = (file: string, maxPages?: number) =>
+    new SqliteStore(file, { driver, thread: false, lockTimeout: 0, maxPages });
   const execute = async (sql: string) => {
     const connection = (await loadDriver(driver)).open(path);
     connection.exec(sql);
     connection.close();
+  };
+  const tables = async () => {
+    const connection = (await loadDriver(driver)).open(path);
+    const sql = `
+      SELECT object.type, object.name, field.name AS field, field.type AS kind, field."notnull" AS filled, dflt_value
+      FROM sqlite_schema AS object LEFT JOIN pragma_table_info(object.name) AS field ORDER BY 1, 2, field.cid`;
+    const [version] = connection.prepare('PRAGMA user_version').all();
+    const found = [version, ...connection.prepare(sql).all()].map((row) => ({ ...row }));
+    connection.close();
+    return found;
   };
   const fill = async (calls: number) => {
     const store = storeAt(path);
@@ -112,6 +123,23 @@ describe.each(driversHere)('a SQLite store on %s', (driver) => {
     await store.close();
   });
 
+  it('brings the tables of an older version to this one', async () => {
+    await execute(await readFile(new URL('../support/stores/version-1.sql', import.meta.url), 'utf8'));
+    const store = storeAt(path);
+    await store.open();
+    const { rows } = await store.list({}, { limit: 10 });
+    expect(rows.map(({ header, progress }) => [header.priority, header.key, progress.state])).toEqual([
+      [0, '', 'pending'],
+      [0, '', 'succeeded'],
+    ]);
+    await store.commit([finished(idOf(2)), rootCall(idOf(3), { header: { priority: 5, key: 'k' } })]);
+    await store.close();
+    const upgraded = await tables();
+    await rm(path);
+    await fill(1);
+    expect(upgraded).toEqual(await tables());
+  });
+
   it('refuses a directory that cannot be made, or written', async () => {
     await writeFile(join(directory, 'file'), '');
     for (const unwritable of [join(directory, 'file', 'dispatch.db'), '/proc/self/dispatch.db']) {
@@ -126,7 +154,7 @@ describe.each(driversHere)('a SQLite store on %s', (driver) => {
   });
 
   it.each(driversHere)('opens what %s has written', async (other) => {
-    const writer = new SqliteStore(path, { driver: other, lockTimeout: 0 });
+    const writer = new SqliteStore(path, { driver: other, thread: false, lockTimeout: 0 });
     await writer.open();
     await writer.commit([rootCall(idOf(1)), rootCall(idOf(2)), finished(idOf(2))]);
     await writer.close();

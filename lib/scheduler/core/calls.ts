@@ -17,6 +17,10 @@ export interface NewCall {
   readonly expiration?: Milliseconds;
   /** When it is to start. Default: at once. */
   readonly dueAt?: Timestamp;
+  /** Ready calls of a higher priority start first. A whole number from -100 to 100. Default: 0. */
+  readonly priority?: number;
+  /** Calls of the function with the same key start only as its `concurrency.perKey` allows. Default: none. */
+  readonly key?: string;
   /** 32 hex digits. A call that has this id already is the same call: nothing is created. Default: a new id. */
   readonly id?: DispatchId;
 }
@@ -63,6 +67,10 @@ export interface CallInfo {
   readonly createdAt: Timestamp;
   readonly expiresAt: Timestamp | undefined;
   readonly finishedAt: Timestamp | undefined;
+  /** Its own, or that of the call which made it. */
+  readonly priority: number;
+  /** Undefined where it has none. */
+  readonly key: string | undefined;
   /** Failed runs since it last suspended itself. */
   readonly attempt: number;
   /** Times that the process ended while it was running, in a row. */

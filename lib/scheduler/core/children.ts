@@ -87,6 +87,9 @@ export class Children {
       parentIncarnation: parent.progress.incarnation,
       createdAt: now,
       expiresAt: call.expiration && now + Math.max(0, durationMs(call.expiration)),
+      // What an urgent call waits for is as urgent; its key is its own.
+      priority: parent.header.priority,
+      key: '',
     };
     const fn = this.core.functions.entry(call.endpoint || parent.fn.endpoint, call.function);
     const child = new CallRecord(header, fn, call.version, progress);

@@ -92,6 +92,11 @@ export class CommitLog {
     this.add({ type: 'replace', id: record.id, progress: record.progress });
   }
 
+  /** The same for a root that is not for this process. */
+  reviveFree(id: DispatchId, progress: CallProgress): void {
+    this.add({ type: 'replace', id, progress, free: true });
+  }
+
   progress(record: CallRecord, progress: CallProgress): void {
     this.touch(record);
     record.progress = progress;

@@ -35,6 +35,8 @@ export class Inspection {
       createdAt: header.createdAt,
       expiresAt: header.expiresAt,
       finishedAt: finished?.finishedAt,
+      priority: header.priority,
+      key: header.key === '' ? undefined : header.key,
       attempt: progress.attempt,
       crashes: progress.crashes,
       incarnation: progress.incarnation,

@@ -6,7 +6,7 @@ import { isDispatchId, rootId } from './ids.js';
 import { NATIVE_ENDPOINT } from './native-waits.js';
 import { freshProgress } from './progress.js';
 import { CallRecord } from './record.js';
-import { invalidCall } from './validation.js';
+import { invalidCall, MAX_KEY, MAX_PRIORITY } from './validation.js';
 
 /** How often calls are made whose commit another process was first with. */
 const CONFLICT_ATTEMPTS = 5;
@@ -79,6 +79,8 @@ export class Intake {
         parentIncarnation: 0,
         createdAt: now,
         expiresAt: call.expiration === undefined ? undefined : now + call.expiration,
+        priority: call.priority ?? 0,
+        key: call.key ?? '',
       };
       const progress = freshProgress(call.dueAt ?? now, 1);
       if (core.fleet?.givesAway(call.endpoint, call.function)) {
@@ -104,9 +106,20 @@ export class Intake {
     const problem =
       call.endpoint === NATIVE_ENDPOINT
         ? `the endpoint '${NATIVE_ENDPOINT}' is for calls of durable functions`
-        : (invalidCall(this.core, call) ?? invalidTimes(call));
+        : (invalidCall(this.core, call) ?? invalidTimes(call) ?? invalidOrder(call));
     if (problem !== undefined) throw new InvalidArgumentError(problem);
   }
+}
+
+function invalidOrder({ priority, key, function: name }: NewCall): string | undefined {
+  if (priority !== undefined && !(Number.isInteger(priority) && Math.abs(priority) <= MAX_PRIORITY)) {
+    return `the priority of ${name} is ${priority}: it has to be a whole number from ${-MAX_PRIORITY} to ${MAX_PRIORITY}`;
+  }
+  if (key !== undefined && (key === '' || key.length > MAX_KEY)) {
+    return `the key of a call of ${name} has ${key.length} characters: it has to have from 1 to ${MAX_KEY}`;
+  }
+  if (key?.includes('\0')) return `the key of a call of ${name} has the character U+0000 in it`;
+  return undefined;
 }
 
 function invalidTimes({ id, expiration, dueAt, function: name }: NewCall): string | undefined {

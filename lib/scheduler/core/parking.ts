@@ -84,13 +84,18 @@ export class Parking {
     const refused = (reason: string) => new InvalidArgumentError(`the call ${id} cannot be retried: ${reason}`);
     const { header, target, progress, finished } = row;
     const now = core.clock.now();
-    if (core.records.has(id) || finished === undefined) throw refused('it is being retried already');
+    if (core.records.has(id) || finished === undefined) {
+      throw refused(core.fleet ? 'another process has it, or it waits for one' : 'it is being retried already');
+    }
     if (header.parentId !== '') throw refused('its parent has its result. Retry the root of its tree');
     if (finished.state === 'succeeded') throw refused('it has succeeded');
     if ((header.expiresAt ?? Infinity) <= now) throw refused('it has expired. Dispatch it again');
+    const fresh = freshProgress(now, progress.incarnation + 1);
+    if (core.fleet?.givesAway(target.endpoint, target.function)) return core.commits.reviveFree(id, fresh);
     const fn = core.functions.entry(target.endpoint, target.function);
-    const record = new CallRecord(header, fn, target.version, freshProgress(now, progress.incarnation + 1));
+    const record = new CallRecord(header, fn, target.version, fresh);
     core.add(record);
+    core.waits.forgetOutcome(id);
     core.commits.revive(record);
   }
 

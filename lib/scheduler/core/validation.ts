@@ -9,9 +9,13 @@ export const MAX_RESULTS = 1_000;
 /** What a request holds beside its input, at most. */
 const INPUT_OVERHEAD = 4_096;
 const MAX_NAME = 1_024;
+/** Priorities go from minus this to this. */
+export const MAX_PRIORITY = 100;
+/** Characters of the longest key. */
+export const MAX_KEY = 1_024;
 
 const FUNCTION_NAME = /^[a-zA-Z_][a-zA-Z0-9_<>.]*$/;
-const ENDPOINT = /^(https?:\/\/|bridge:\/\/|arn:aws:lambda)/;
+const ENDPOINT = /^(https?:\/\/|bridge:\/\/|arn:aws:lambda)[^\0]*$/;
 
 interface Target {
   readonly endpoint: string;
@@ -53,6 +57,8 @@ function invalidEndpoint(core: Core, endpoint: string, name: string): string | u
 }
 
 function invalidSize(call: Target): string | undefined {
+  // PostgreSQL's text has no place for it, and nobody means it.
+  if (call.version?.includes('\0')) return `the version of ${call.function} has the character U+0000 in it`;
   if ((call.version?.length ?? 0) > MAX_NAME)
     return `the version of ${call.function} has more than ${MAX_NAME} characters`;
   const bytes = (call.input?.value.length ?? 0) + (call.input?.typeUrl.length ?? 0);

@@ -4,7 +4,7 @@ import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { InvalidArgumentError, NotFoundError, TimeoutError } from '../../../lib/errors/index.js';
 import { NATIVE_ENDPOINT, SchedulerStoppedError, StoreError, type NewCall } from '../../../lib/scheduler/index.js';
 import { turns } from '../../support/manual-clock.js';
-import { Deferred, exit, LOCAL, read, storeIsDown, text, World } from './world.js';
+import { callOf, Deferred, exit, joins, LOCAL, read, storeIsDown, text, World } from './world.js';
 
 const ID = '0123456789abcdef0123456789abcdef';
 
@@ -97,6 +97,22 @@ describe('dispatching calls', () => {
     expect(world.requests).toHaveLength(1);
   });
 
+  it('keeps the priority and the key of a call, and gives its priority to what it calls', async () => {
+    world.define(
+      'parent',
+      joins(() => [callOf({ function: 'f' })]),
+    );
+    const id = await world.dispatch('parent', { priority: -3, key: 'k' });
+    await world.idle();
+    const { calls } = await world.scheduler.list({ rootId: id });
+    expect(calls.map((call) => [call.function, call.priority, call.key])).toEqual([
+      ['f', -3, undefined],
+      ['parent', -3, 'k'],
+    ]);
+    await world.restart();
+    expect(await world.scheduler.get(id)).toMatchObject({ priority: -3, key: 'k' });
+  });
+
   const refusals: [string, Partial<NewCall>, RegExp][] = [
     ['a function name outside of the pattern', { function: '1st' }, /1st/],
     ['an empty function name', { function: '' }, /names no function/],
@@ -106,6 +122,10 @@ describe('dispatching calls', () => {
     ['a malformed id', { id: 'x' }, /32/],
     ['a negative expiration', { expiration: -1 }, /expiration/],
     ['a time that is none', { dueAt: NaN }, /dueAt/],
+    ['a priority that is no whole number', { priority: 0.5 }, /priority of f is 0\.5.*from -100 to 100/],
+    ['a priority out of range', { priority: -101 }, /priority/],
+    ['an empty key', { key: '' }, /key of a call of f has 0 characters/],
+    ['an endless key', { key: 'x'.repeat(1_025) }, /from 1 to 1024/],
     ['an input that no request can hold', { input: create(AnySchema, { value: new Uint8Array(16e6) }) }, /16000000/],
   ];
   it.each(refusals)('refuses %s, and all that came with it', async (_, call, message) => {

@@ -13,6 +13,8 @@ export interface JournalPart {
 /** All that one commit does to a call, put together, so that its row is written once. */
 export class Change {
   progress: CallProgress | undefined;
+  /** It is nobody's from now on. */
+  isFree = false;
   /** Set by a tail call. */
   target: CallTarget | undefined;
   finished: FinishedCall | undefined;
@@ -34,6 +36,7 @@ export class Change {
     readonly create: Create | undefined,
   ) {
     this.progress = create?.progress;
+    this.isFree = create?.free ?? false;
     if (create) this.position = EMPTY_JOURNAL;
   }
 
@@ -41,7 +44,8 @@ export class Change {
     this.progress = progress;
   }
 
-  replace(target: CallTarget | undefined, progress: CallProgress): void {
+  replace({ target, progress, free }: Extract<Mutation, { type: 'replace' }>): void {
+    this.isFree = free ?? false;
     this.progress = progress;
     this.target = target ?? this.target;
     this.setJournal(EMPTY_JOURNAL, JournalKind.ROUNDS, undefined);

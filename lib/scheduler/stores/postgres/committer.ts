@@ -24,6 +24,7 @@ export interface CommitterParts {
   /** The process showed that it lives. */
   readonly onRenewed: () => void;
   readonly onOwnershipLost: () => void;
+  readonly warn: (message: string) => void;
 }
 
 /**
@@ -38,6 +39,7 @@ export class Committer {
   private sequence = 0;
   private isOwner = true;
   private isClosing = false;
+  private hasWarned = false;
 
   constructor(private readonly parts: CommitterParts) {}
 
@@ -134,14 +136,25 @@ export class Committer {
     for (let pause = FIRST_PAUSE; !this.isClosing; pause = Math.min(LONGEST_PAUSE, pause * 2)) {
       try {
         const { rows } = await (await connection.get()).run(statements.lastCommit, [process]);
+        this.hasWarned = false;
         return rows[0] !== undefined && number(rows[0][0]) > this.sequence;
       } catch {
+        if (pause === LONGEST_PAUSE) this.warnOfWait();
         await delay(pause);
       }
     }
     throw new StoreError(
       `The store ${store} was closed before it could be found out whether its last commit was done. The next process goes on with what is stored.`,
       { cause },
+    );
+  }
+
+  private warnOfWait(): void {
+    if (this.hasWarned) return;
+    this.hasWarned = true;
+    this.parts.warn(
+      `The store ${this.parts.store} cannot be reached, and whether its last commit was done is not known: calls go on once ` +
+        'it answers. Nothing that was acknowledged is lost. See that the server runs.',
     );
   }
 

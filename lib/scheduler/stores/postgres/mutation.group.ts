@@ -57,7 +57,7 @@ export class MutationGroup {
         this.requireNoEnd(change.id, mutation.progress.state);
         if (change.finished) return false;
         this.bytes += mutation.target?.input?.value.length ?? 0;
-        change.replace(mutation.target, mutation.progress);
+        change.replace(mutation);
         return true;
       case 'append':
         this.requireUnfinished(change, mutation.type);

@@ -1,5 +1,5 @@
 import type { DispatchId, Mutation, StoreError } from '../../store.js';
-import { encodeAny, encodeResult } from '../encoding.js';
+import { encodeAny, encodeResult } from '../../../protocol/index.js';
 import * as refusals from '../refusals.js';
 import * as arrays from './arrays.js';
 import type { Change } from './change.js';
@@ -52,7 +52,7 @@ export class MutationWriter {
     if (retargeted.length > 0) send(statements.retarget, columnsOfTargets(retargeted));
     const parts = changes.filter((change) => change.parts.length > 0);
     if (parts.length > 0) send(statements.addToJournals, columnsOfParts(parts));
-    this.tell(created, changes, send);
+    this.tell(changes, send);
     return sent;
   }
 
@@ -99,15 +99,11 @@ export class MutationWriter {
   }
 
   /** Other processes hear of it when the transaction is committed. */
-  private tell(
-    created: readonly Change[],
-    changes: readonly Change[],
-    send: (statement: Statement, values: SqlValue[]) => void,
-  ): void {
+  private tell(changes: readonly Change[], send: (statement: Statement, values: SqlValue[]) => void): void {
     const { statements } = this.parts;
     const ended = changes.filter((change) => change.finished !== undefined);
     if (ended.length > 0) send(statements.tellWaiting, [arrays.texts(idsOf(ended))]);
-    if (created.some((change) => change.create?.free === true)) send(statements.tellFree, []);
+    if (changes.some((change) => change.isFree)) send(statements.tellFree, []);
   }
 }
 
@@ -128,7 +124,7 @@ function columnsOfNew(changes: readonly Change[]): string[] {
     const progress = change.progress;
     if (create === undefined || progress === undefined) return [];
     const target = change.target ?? create.target;
-    return { header: create.header, free: create.free ?? false, target, progress, finished, position, journalKind };
+    return { header: create.header, free: change.isFree, target, progress, finished, position, journalKind };
   });
   const { numbers, texts } = arrays;
   return [
@@ -154,6 +150,8 @@ function columnsOfNew(changes: readonly Change[]): string[] {
     numbers(rows.map(({ progress }) => progress.maxResults)),
     numbers(rows.map(({ progress }) => progress.wakeAt ?? null)),
     numbers(rows.map(({ progress }) => progress.cancelBy ?? null)),
+    numbers(rows.map(({ header }) => header.priority)),
+    texts(rows.map(({ header }) => header.key)),
     numbers(rows.map(({ position }) => position?.bytes ?? 0)),
     numbers(rows.map(({ position }) => position?.digest ?? 0)),
     numbers(rows.map(({ journalKind }) => journalKind)),
@@ -170,6 +168,7 @@ function columnsOfChanged(changes: readonly Change[]): string[] {
     arrays.texts(idsOf(changes)),
     arrays.booleans(changes.map((change) => change.needsUnfinished)),
     numbers(changes.map((change) => change.needsEnd ?? null)),
+    arrays.booleans(changes.map((change) => change.isFree)),
     numbers(
       changes.map((change) => {
         const state = change.finished?.state ?? change.progress?.state;

@@ -67,7 +67,7 @@ const NOBODY: Member = {
   },
 };
 
-/** Keeps calls in PostgreSQL (12 or later), in a schema of its own, for any number of processes. Needs the package `pg`. */
+/** Keeps calls in PostgreSQL (13 or later), in a schema of its own, for any number of processes. Needs the package `pg`. */
 export class PostgresStore implements SharedStore {
   readonly name: string;
   readonly lease: number;

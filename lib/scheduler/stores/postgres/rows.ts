@@ -51,6 +51,8 @@ export const CALL_COLUMNS = [
   'finished_at',
   'status',
   'inbox',
+  'priority',
+  'key',
 ] as const;
 
 export function callRow(row: SqlRow): CallRow {
@@ -64,6 +66,8 @@ export function callRow(row: SqlRow): CallRow {
       parentIncarnation: number(row[5]),
       createdAt: number(row[6]),
       expiresAt: optional(row[7]),
+      priority: number(row[27]),
+      key: text(row[28]),
     },
     target: { endpoint: text(row[8]), function: text(row[9]), version: text(row[10]) },
     progress: {

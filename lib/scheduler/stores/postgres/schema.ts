@@ -46,6 +46,7 @@ function firstVersion(schema: string): string {
     endpoint text COLLATE "C" NOT NULL,
     function text COLLATE "C" NOT NULL,
     version text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
     due_at double precision NOT NULL,
     wake_at double precision,
     cancel_by double precision,
@@ -60,6 +61,7 @@ function firstVersion(schema: string): string {
     journal_bytes integer NOT NULL,
     inbox integer NOT NULL,
     status integer,
+    priority smallint NOT NULL,
     state smallint NOT NULL,
     journal_kind smallint NOT NULL,
     input bytea,
@@ -68,7 +70,7 @@ function firstVersion(schema: string): string {
     autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
   ALTER TABLE ${schema}.calls ALTER input SET STORAGE EXTERNAL, ALTER result SET STORAGE EXTERNAL;
   CREATE INDEX children ON ${schema}.calls (root, parent) WHERE parent IS NOT NULL;
-  CREATE INDEX unfinished_roots ON ${schema}.calls (owner, seq) WHERE finished_at IS NULL AND parent IS NULL;
+  CREATE INDEX unfinished_roots ON ${schema}.calls (owner, priority DESC, seq) WHERE finished_at IS NULL AND parent IS NULL;
   CREATE INDEX unfinished_children ON ${schema}.calls (owner, root) WHERE finished_at IS NULL AND parent IS NOT NULL;
   CREATE INDEX finished_roots ON ${schema}.calls (finished_at) WHERE finished_at IS NOT NULL AND parent IS NULL;
 

@@ -73,6 +73,7 @@ export class Session {
       lease,
       onRenewed: () => this.lease.renewed(),
       onOwnershipLost: () => listener.ownershipLost(),
+      warn: (message) => listener.warn(message),
     });
     this.claims = new Claims(statements, this.committer, process);
     this.marks = new RunningMarks(statements, process, () => this.control.current);

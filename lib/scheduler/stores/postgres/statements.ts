@@ -71,23 +71,23 @@ function sqlOf(schema: string) {
     create: `
       INSERT INTO ${calls} (id, root, parent, correlation, parent_incarnation, created_at, expires_at, owner, endpoint,
         function, version, state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results, wake_at,
-        cancel_by, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, input, result)
+        cancel_by, priority, key, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, input, result)
       SELECT id, root, parent, correlation, parent_incarnation, created_at, expires_at,
         CASE WHEN NOT free THEN $1::bigint END, endpoint, function, version, state, due_at, attempt, crashes, incarnation,
-        delivered, min_results, max_results, wake_at, cancel_by, journal_bytes, journal_digest, journal_kind, finished_at,
+        delivered, min_results, max_results, wake_at, cancel_by, priority, key, journal_bytes, journal_digest, journal_kind, finished_at,
         status, inbox, input, result
       FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::float8[], $8::float8[],
         $9::boolean[], $10::text[], $11::text[], $12::text[], $13::bytea[], $14::smallint[], $15::float8[], $16::int[],
-        $17::int[], $18::bigint[], $19::int[], $20::int[], $21::int[], $22::float8[], $23::float8[], $24::int[],
-        $25::bigint[], $26::smallint[], $27::float8[], $28::int[], $29::int[], $30::bytea[])
+        $17::int[], $18::bigint[], $19::int[], $20::int[], $21::int[], $22::float8[], $23::float8[], $24::smallint[],
+        $25::text[], $26::int[], $27::bigint[], $28::smallint[], $29::float8[], $30::int[], $31::int[], $32::bytea[])
       AS made (id, root, parent, correlation, parent_incarnation, created_at, expires_at, free, endpoint, function, version,
-        input, state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results, wake_at, cancel_by,
-        journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, result)
+        input, state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results, wake_at, cancel_by, priority,
+        key, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, result)
       ON CONFLICT (id) DO NOTHING`,
-    /** Progress, the end of the journal, and the end of the call: where \`progresses\` is false its columns stay. */
+    /** Progress, the end of the journal, and the end of the call. Columns of which nothing is given stay as they are. */
     change: `
       UPDATE ${calls} AS call SET
-        owner = $1,
+        owner = CASE WHEN NOT made.free THEN $1::bigint END,
         state = coalesce(made.state, call.state),
         due_at = coalesce(made.due_at, call.due_at),
         attempt = coalesce(made.attempt, call.attempt),
@@ -105,10 +105,10 @@ function sqlOf(schema: string) {
         status = made.status,
         inbox = made.inbox,
         result = made.result
-      FROM unnest($2::text[], $3::boolean[], $4::int[], $5::smallint[], $6::float8[], $7::int[], $8::int[], $9::bigint[],
-        $10::int[], $11::int[], $12::int[], $13::float8[], $14::float8[], $15::int[], $16::bigint[], $17::smallint[],
-        $18::float8[], $19::int[], $20::int[], $21::bytea[])
-      AS made (id, needs_unfinished, needs_end, state, due_at, attempt, crashes, incarnation, delivered, min_results,
+      FROM unnest($2::text[], $3::boolean[], $4::int[], $5::boolean[], $6::smallint[], $7::float8[], $8::int[], $9::int[],
+        $10::bigint[], $11::int[], $12::int[], $13::int[], $14::float8[], $15::float8[], $16::int[], $17::bigint[],
+        $18::smallint[], $19::float8[], $20::int[], $21::int[], $22::bytea[])
+      AS made (id, needs_unfinished, needs_end, free, state, due_at, attempt, crashes, incarnation, delivered, min_results,
         max_results, wake_at, cancel_by, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, result)
       WHERE call.id = made.id
         AND CASE WHEN call.finished_at IS NULL THEN call.owner = $1 ELSE NOT made.needs_unfinished END
@@ -156,7 +156,7 @@ function sqlOf(schema: string) {
       ORDER BY finished_at, seq LIMIT $2`,
     descendants: `SELECT id FROM ${calls} WHERE root = $1 AND parent IS NOT NULL LIMIT $2`,
 
-    /** Roots that no living process has, with functions that are here. Another process that claims takes others. */
+    /** Roots that no living process has, with functions that are here; urgent ones first. Another process that claims takes others. */
     claimRoots: `
       SELECT id FROM ${calls}
       WHERE finished_at IS NULL AND parent IS NULL
@@ -164,7 +164,7 @@ function sqlOf(schema: string) {
         AND ($1::text[] IS NULL OR endpoint <> ALL ($1)
           OR (endpoint, function) IN (SELECT * FROM unnest($2::text[], $3::text[]))
           OR id IN (SELECT target.root FROM ${cancellations} AS request JOIN ${calls} AS target ON target.id = request.call))
-      ORDER BY seq LIMIT $4 FOR UPDATE SKIP LOCKED`,
+      ORDER BY priority DESC, seq LIMIT $4 FOR UPDATE SKIP LOCKED`,
     /** Roots that have ended, with calls that are still cleaning up, and whose process is no more. */
     claimEndedRoots: `
       SELECT id FROM ${calls}

@@ -3,7 +3,7 @@ import { corruptError } from './errors.js';
 
 /** Marks the file as ours: 'NDsp' (https://www.sqlite.org/pragma.html#pragma_application_id). */
 export const APPLICATION_ID = 0x4e447370;
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /**
  * Calls are kept in the order of creation, so that new rows go to the end of the table. `root` and `parent` are null for
@@ -45,7 +45,9 @@ const SCHEMA = `
     inbox INTEGER NOT NULL DEFAULT 0,
     has_large_input INTEGER NOT NULL,
     input BLOB,
-    result BLOB
+    result BLOB,
+    priority INTEGER NOT NULL DEFAULT 0,
+    limit_key TEXT NOT NULL DEFAULT ''
   );
   CREATE INDEX children ON calls (root, parent) WHERE root IS NOT NULL;
   CREATE INDEX unfinished ON calls (root) WHERE finished_at IS NULL;
@@ -70,11 +72,18 @@ const SCHEMA = `
     END;
 
   PRAGMA application_id = ${APPLICATION_ID};
-  PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
+/** What brings the tables of a version to the next one, by that version. Both ways lead to the same tables. */
+const UPGRADES: Readonly<Record<number, string>> = {
+  1: `
+    ALTER TABLE calls ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE calls ADD COLUMN limit_key TEXT NOT NULL DEFAULT '';
+  `,
+};
+
 /**
- * Makes the tables in an empty file; checks that another one is ours.
+ * Makes the tables in an empty file, brings older ones to this version, and checks that another file is ours.
  * @throws StoreCorruptError when it is not, or is of a newer version. Nothing was written then.
  */
 export function bringToCurrentVersion(connection: SqliteConnection, path: string): void {
@@ -88,15 +97,27 @@ export function bringToCurrentVersion(connection: SqliteConnection, path: string
         `upgrading the package is the other way to go on`,
     );
   }
-  if (applicationId !== 0 || version !== 0 || objects(connection) !== 0) {
+  const steps = applicationId === APPLICATION_ID ? upgradesFrom(version) : undefined;
+  if (steps === undefined && (applicationId !== 0 || version !== 0 || objects(connection) !== 0)) {
     throw corruptError(path, 'it holds the tables of another application');
   }
   try {
-    connection.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`);
+    connection.exec(`BEGIN IMMEDIATE; ${steps ?? SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
   } catch (error) {
     rollBack(connection);
     throw error;
   }
+}
+
+/** What brings tables of that version to this one; undefined: there never was such a version. */
+function upgradesFrom(version: number): string | undefined {
+  let steps = '';
+  for (let from = version; from < SCHEMA_VERSION; from++) {
+    const step = UPGRADES[from];
+    if (step === undefined) return undefined;
+    steps += step;
+  }
+  return steps;
 }
 
 /** Ends a transaction that failed. Where SQLite has ended it by itself (a full disk), there is none any more. */
