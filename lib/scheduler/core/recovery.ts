@@ -1,6 +1,6 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { Status } from '../../errors/index.js';
-import type { CallRow, Recovery } from '../store.js';
+import type { CallRow, DispatchId, Recovery } from '../store.js';
 import type { Core } from './core.js';
 import { CallRecord } from './record.js';
 import { failure } from './results.js';
@@ -19,14 +19,20 @@ export async function recover(core: Core): Promise<void> {
  */
 export async function adopt(core: Core, recovery: Recovery, beforeStart: () => void): Promise<void> {
   const calls = recovery.calls.filter(({ header }) => !core.records.has(header.id));
-  await takeIn(core, { ...recovery, calls });
-  beforeStart();
-  for (const { header } of calls) {
-    const record = core.records.get(header.id);
-    if (record === undefined) continue;
-    core.parking.adopted(record);
-    core.readiness.evaluate(record);
+  try {
+    await takeIn(core, { ...recovery, calls });
+  } finally {
+    // Also where the count of crashes could not be written.
+    beforeStart();
+    for (const { header } of calls) takeUp(core, header.id);
   }
+}
+
+function takeUp(core: Core, id: DispatchId): void {
+  const record = core.records.get(id);
+  if (record === undefined) return;
+  core.parking.adopted(record);
+  core.readiness.evaluate(record);
 }
 
 async function takeIn(core: Core, { calls, inputs, undelivered, inFlight }: Recovery): Promise<void> {

@@ -92,6 +92,7 @@ export class Session {
     const { rows } = await first.run(statements.register, [`${hostname()} pid ${process.pid}`, runs, lease]);
     await first.run(statements.forgetEnded);
     await first.run(statements.forgetMarks);
+    await first.run(statements.forgetWaits);
     const session = new Session(parts, number(rows[0]?.[0]));
     try {
       await session.control.get();

@@ -66,6 +66,8 @@ function sqlOf(schema: string) {
         AND NOT EXISTS (SELECT FROM ${calls} WHERE owner = process.id AND finished_at IS NULL AND parent IS NOT NULL)`,
     forgetMarks: `
       DELETE FROM ${running} AS mark WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = mark.process)`,
+    forgetWaits: `
+      DELETE FROM ${waiting} AS watch WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = watch.process)`,
     others: `SELECT count(*) FROM ${processes} WHERE runs AND ended_at IS NULL AND id <> $1`,
 
     create: `
