@@ -9,9 +9,6 @@ const columns = (table: string): string => CALL_COLUMNS.map((column) => `${table
 /** Inputs up to so many bytes come with the calls that are claimed. */
 const SMALL_INPUT = 4_096;
 
-/** A process whose calls are anybody's. */
-const IS_OVER = (process: string): string => `${process}.ended_at IS NOT NULL`;
-
 /** The unfinished calls of the process $1. Roots and their descendants have an index each. */
 const ofOwner = (calls: string): string => `
   SELECT seq FROM ${calls} WHERE finished_at IS NULL AND parent IS NULL AND owner = $1
@@ -37,8 +34,10 @@ const undeliveredTo = (calls: string, parents: string): string => `
 function sqlOf(schema: string) {
   const [calls, journals, processes] = [`${schema}.calls`, `${schema}.journals`, `${schema}.processes`];
   const [running, waiting, cancellations] = [`${schema}.running`, `${schema}.waiting`, `${schema}.cancellations`];
+  /** Calls of nobody, and of processes that are no more. */
+  const isAnybodys = (owner: string): string =>
+    `(${owner} IS NULL OR ${owner} IN (SELECT process.id FROM ${processes} AS process WHERE process.ended_at IS NOT NULL))`;
   return {
-    /** Also says when the server started: what was not renewed while it was down is no sign of death. */
     register: `
       INSERT INTO ${processes} (name, runs, lease_until) VALUES ($1, $2, clock_timestamp() + $3 * interval '1 ms') RETURNING id`,
     /** The first statement of each commit. No row: the process was found dead, and others may have its calls. */
@@ -162,7 +161,7 @@ function sqlOf(schema: string) {
     claimRoots: `
       SELECT id FROM ${calls}
       WHERE finished_at IS NULL AND parent IS NULL
-        AND (owner IS NULL OR owner IN (SELECT process.id FROM ${processes} AS process WHERE ${IS_OVER('process')}))
+        AND ${isAnybodys('owner')}
         AND ($1::text[] IS NULL OR endpoint <> ALL ($1)
           OR (endpoint, function) IN (SELECT * FROM unnest($2::text[], $3::text[]))
           OR id IN (SELECT target.root FROM ${cancellations} AS request JOIN ${calls} AS target ON target.id = request.call))
@@ -172,18 +171,21 @@ function sqlOf(schema: string) {
       SELECT id FROM ${calls}
       WHERE finished_at IS NOT NULL AND parent IS NULL AND id IN (
         SELECT root FROM ${calls} AS call
-        WHERE call.finished_at IS NULL AND call.parent IS NOT NULL
-          AND call.owner IN (SELECT process.id FROM ${processes} AS process WHERE ${IS_OVER('process')}))
+        WHERE call.finished_at IS NULL AND call.parent IS NOT NULL AND ${isAnybodys('call.owner')})
       ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED`,
-    /** All unfinished calls of these trees. A commit of their former process can no longer come in between. */
+    /**
+     * All unfinished calls of these trees. A commit of their former process can no longer come in between; another process
+     * that has claimed them since the roots were looked for keeps them.
+     */
     takeOver: `
-      UPDATE ${calls} AS call SET owner = $1 WHERE seq IN (${inTrees(calls)})
+      UPDATE ${calls} AS call SET owner = $1
+      WHERE seq IN (${inTrees(calls)}) AND ${isAnybodys('call.owner')}
       RETURNING ${columns('call')}, CASE WHEN octet_length(input) <= ${SMALL_INPUT} THEN input END`,
     /** Of these calls, and of calls that were run before they were stored: their parents make them again. */
     inFlight: `
       SELECT call FROM ${running} WHERE call = ANY ($1::text[])
       UNION SELECT call FROM ${running} AS mark
-      WHERE process IN (SELECT process.id FROM ${processes} AS process WHERE ${IS_OVER('process')})
+      WHERE ${isAnybodys('process')}
         AND NOT EXISTS (SELECT FROM ${calls} AS call WHERE call.id = mark.call)`,
 
     markStarted: `
