@@ -65,6 +65,7 @@ export class Completion {
     const { finished, header, parent } = record;
     if (!finished) return;
     core.records.delete(header.id);
+    core.keys.release(record);
     core.functions.release(record.fn);
     core.payloads.takeInput(record);
     core.delivery.discard(record);

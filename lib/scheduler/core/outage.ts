@@ -89,6 +89,7 @@ export class Outage {
   private remove(record: CallRecord): void {
     const { core } = this;
     core.records.delete(record.id);
+    core.keys.release(record);
     core.functions.release(record.fn);
     core.delivery.discard(record);
     this.affected.delete(record);

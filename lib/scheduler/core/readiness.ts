@@ -10,7 +10,7 @@ export class Readiness {
 
   /** Looks at a call after something about it has changed, and queues it when it may run. */
   evaluate(record: CallRecord): void {
-    if (!this.core.active || record.queue || record.held || !this.isStartable(record)) return;
+    if (!this.core.active || record.queue || !this.isStartable(record)) return;
     const now = this.core.clock.now();
     if (isAtOrBefore(record.header.expiresAt, now)) return this.core.completion.expire(record);
     if (isAtOrBefore(record.progress.cancelBy, now)) return this.core.completion.cancel(record);

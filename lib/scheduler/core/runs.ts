@@ -18,7 +18,8 @@ const EMPTY_INPUT = create(AnySchema, { typeUrl: 'type.googleapis.com/google.pro
 
 /** Starts runs, sends their requests, and ends them. */
 export class Runs {
-  private lastFence = 0;
+  /** The fence of the run that was begun last. */
+  lastFence = 0;
 
   constructor(private readonly core: Core) {}
 
