@@ -52,7 +52,6 @@ export class Completion {
   }
 
   expire(record: CallRecord): void {
-    if (record.isCancelling) return this.cancel(record);
     const { createdAt, expiresAt } = record.header;
     const message = `expired: the call of ${record.fn.name} did not finish within its expiration of ${(expiresAt ?? 0) - createdAt} ms`;
     record.run?.abort(new TimeoutError(message));

@@ -1,5 +1,6 @@
 import type { FunctionEntry } from './function-entry.js';
 import type { Pace } from './pace.js';
+import type { CallRecord } from './record.js';
 import { Task } from './timers.js';
 import type { EndpointTurns } from './turns.js';
 
@@ -12,6 +13,8 @@ export class EndpointEntry {
   readonly turns: EndpointTurns[] = [];
   /** Some of them are kept from their turns. */
   waits = false;
+  /** Calls that are to be made again, and failed because the endpoint is down. */
+  readonly lost = new Set<CallRecord>();
   /** Goes off when it may be given calls again. */
   readonly alarm: Task;
 

@@ -1,3 +1,5 @@
+import type { Status } from '../../errors/index.js';
+
 /** How long, in milliseconds. */
 export type Milliseconds = number;
 
@@ -11,6 +13,8 @@ export interface RetryPolicy {
   readonly max?: Milliseconds;
   /** Default 2. */
   readonly multiplier?: number;
+  /** With which statuses a failed run is made again; all others are final. Default: what `isRetryable` says. */
+  readonly retryOn?: readonly Status[];
 }
 
 /** How the scheduler treats the calls of a function. */

@@ -65,6 +65,7 @@ export class Outcomes {
     const { core } = this;
     const { record } = run;
     if (record.isCancelling) return this.retryCancelled(run);
+    if (!this.isRetried(run, status)) return core.completion.fail(record, status, error, result?.output);
     const attempt = record.progress.attempt + 1;
     const dueAt = this.nextTry(run, attempt, atLeast);
     if (dueAt === undefined) return core.completion.fail(record, status, error, result?.output);
@@ -72,15 +73,16 @@ export class Outcomes {
     core.commits.progress(record, { ...record.progress, state: 'pending', dueAt, attempt, crashes: 0 });
   }
 
-  private failed(run: Run, { response, retryAfter }: RunAnswer): void {
+  private failed(run: Run, { response, retryAfter, final }: RunAnswer): void {
     const { directive } = response;
     const result = directive.case === 'exit' ? directive.value.result : undefined;
     const status = response.status === Status.UNSPECIFIED ? Status.INVALID_RESPONSE : response.status;
     const error = result?.error ?? unexplained(status);
     const tailCall = directive.case === 'exit' ? directive.value.tailCall : undefined;
-    if (tailCall && isRetryable(status)) this.tailCallLater(run, tailCall, status, error);
+    const isRetried = final !== true && this.isRetried(run, status);
+    if (tailCall && isRetried) this.tailCallLater(run, tailCall, status, error);
     else if (status === Status.INCOMPATIBLE_STATE) this.incompatible(run, error);
-    else if (isRetryable(status)) this.retry(run, status, error, result, retryAfter);
+    else if (isRetried) this.retry(run, status, error, result, retryAfter);
     else this.core.completion.fail(run.record, status, error, result?.output);
   }
 
@@ -147,6 +149,11 @@ export class Outcomes {
     record.beginAgain();
     core.commits.restart(record, { ...freshProgress(dueAt, record.progress.incarnation + 1), attempt });
     core.cancellation.cancelChildren(record);
+  }
+
+  private isRetried({ fn, record }: Run, status: Status): boolean {
+    const retryOn = fn.policy(record.version)?.retry?.retryOn ?? this.core.settings.retry.retryOn;
+    return retryOn?.includes(status) ?? isRetryable(status);
   }
 
   /** When the call may be tried again after that many attempts; undefined: its attempts or its time are used up. */

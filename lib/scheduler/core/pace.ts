@@ -42,6 +42,8 @@ export class Pace {
   /** The run that tries whether the endpoint is up again. */
   private trial = 0;
   private down = false;
+  /** It was up when it answered this run: older ones that are lost say nothing any more. */
+  private upAt = 0;
   private restsUntil: Timestamp = -Infinity;
 
   /** @param ceiling the limit grows no further */
@@ -87,15 +89,16 @@ export class Pace {
   heard(signal: Signal, fence: number, lastFence: number, running: number, now: Timestamp): void {
     switch (signal) {
       case 'fine':
-        this.answered();
+        this.answered(fence, running);
         if (fence > this.cutAt && running * 2 > this.limit) this.grow();
         return;
       case 'throttled':
-        this.answered();
+        this.answered(fence, running);
         this.cut(THROTTLED_FACTOR, fence, lastFence);
         return;
       case 'late':
       case 'unreached':
+        if (fence <= this.upAt) return;
         this.lost(fence, now);
         this.cut(LOST_FACTOR, fence, lastFence);
         return;
@@ -107,14 +110,18 @@ export class Pace {
     this.restsUntil = Math.max(this.restsUntil, now + Math.min(duration, LONGEST_REST));
   }
 
-  private answered(): void {
+  private answered(fence: number, running: number): void {
     this.lostInARow = 0;
     if (!this.down) return;
     this.down = false;
+    this.upAt = fence;
+    this.cutAt = fence - 1;
     this.trial = 0;
     this.tries = 0;
     this.restsUntil = -Infinity;
     this.doubles = true;
+    // Tries that still hang must not keep others from running.
+    this.limit = Math.min(this.ceiling, running);
   }
 
   private lost(fence: number, now: Timestamp): void {
@@ -123,7 +130,6 @@ export class Pace {
       if (this.trial === fence) this.rest(now);
     } else if (this.lostInARow >= DOWN_AFTER) {
       this.down = true;
-      this.limit = 1;
       this.rest(now);
     }
   }

@@ -8,6 +8,8 @@ import type { Run } from './run.js';
 
 /** Any endpoint but this application may have so many times the slots of the process that are left. */
 const SHARE_OF_FREE = 4;
+/** Calls of an endpoint that is down whose pauses are cut short once it is back. */
+const REMEMBERED = 1_000;
 
 /** Sees that endpoints are given no more than they can take, and leave slots to others. */
 export class Pacing {
@@ -72,14 +74,24 @@ export class Pacing {
     if (pace === undefined) return;
     const wasDown = pace.isDown;
     pace.heard(signal, run.fence, core.runs.lastFence, host.running, core.clock.now());
+    if (pace.isDown && host.lost.size < REMEMBERED) host.lost.add(run.record);
     if (pace.isDown === wasDown) return;
-    if (wasDown) core.log.log(`The endpoint ${host.url} answers again; its calls go on.`);
+    if (wasDown) this.isBack(host);
     else {
       core.log.warn(
         `The endpoint ${host.url} does not answer: ${reasonOf(answer)}. Its calls wait, and one at a time tries it ` +
           `again every few seconds. See that it runs, and that this address reaches it.`,
       );
     }
+  }
+
+  /** Calls that are to be tried again after a pause need no more of one: what they waited for is there. */
+  private isBack(host: EndpointEntry): void {
+    const { core } = this;
+    core.log.log(`The endpoint ${host.url} answers again; its calls go on.`);
+    const lost = [...host.lost];
+    host.lost.clear();
+    for (const record of lost) core.readiness.hurry(record);
   }
 
   private resume(endpoint: EndpointEntry): void {
