@@ -1,8 +1,8 @@
 import type { Core } from './core.js';
 import { Task } from './timers.js';
 
-/** Calls that are removed at a time, so that no commit takes long. */
-const SLICE = 1_000;
+/** Calls that are removed at a time, so that no commit takes more than some milliseconds. */
+const SLICE = 500;
 
 /** Removes trees whose root finished long ago. */
 export class Retention {
