@@ -14,10 +14,11 @@ import {
 import type { DispatchModuleOptions } from './dispatch.options.js';
 import { resolveSettings, type Settings } from './dispatch.settings.js';
 import {
+  BlockedRequests,
   endpointMiddleware,
+  EndpointMount,
   FunctionEndpoint,
   isBelowPrefix,
-  mountEndpoint,
   signerOf,
   verifierOf,
 } from './endpoint/index.js';
@@ -133,13 +134,14 @@ function createEndpoint(
   clock: Clock,
   host: HttpAdapterHost,
   config: ApplicationConfig,
-): FunctionEndpoint {
+): EndpointMount {
   const { mode, endpointUrl, verificationKey, endpoint: options } = settings;
   const url = endpointUrl?.value;
+  const open = mode.kind !== 'embedded' || verificationKey !== undefined || options.open;
   const endpoint = new FunctionEndpoint({
     runner,
     functions,
-    open: mode.kind !== 'embedded' || verificationKey !== undefined || options.open,
+    open,
     verify: verificationKey && verifierOf(verificationKey, clock),
     // What a bridge sends on carries the address that it has found the application under.
     publicUrl: url?.protocol === 'bridge:' ? undefined : url,
@@ -147,11 +149,10 @@ function createEndpoint(
     log,
     onRun: mode.kind === 'remote' ? (request, response) => results.observe(request, response) : undefined,
   });
-  mountEndpoint(
-    host,
-    endpointMiddleware(endpoint, (path) => isBelowPrefix(config, path)),
-  );
-  return endpoint;
+  const isBasePath = (path: string): boolean => isBelowPrefix(config, path);
+  const blocked = new BlockedRequests(isBasePath, log);
+  const middleware = endpointMiddleware(endpoint, isBasePath, { onRequest: (request) => blocked.reach(request) });
+  return new EndpointMount(host, middleware, open ? blocked : undefined);
 }
 
 const addressOf = (url: URL): string => url.href.replace(/\/$/, '');

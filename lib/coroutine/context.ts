@@ -34,5 +34,5 @@ export function withScope<T>(scope: RunScope, fn: () => T): T {
  * a part of the durable function that happened to touch it first.
  */
 export function outsideOfRuns<T>(fn: () => T): T {
-  return scopes.run(undefined, fn);
+  return scopes.getStore() === undefined ? fn() : scopes.run(undefined, fn);
 }

@@ -1,13 +1,7 @@
-import { create } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { Call } from '../gen/dispatch/sdk/v1/call_pb.js';
 import type { RunRequest } from '../gen/dispatch/sdk/v1/function_pb.js';
-import {
-  DeliverySchema,
-  type Delivery,
-  type Operation as RecordedOperation,
-  type Round,
-} from '../gen/nestjs_dispatch/v1/journal_pb.js';
+import type { Delivery, Operation as RecordedOperation, Round } from '../gen/nestjs_dispatch/v1/journal_pb.js';
 import { IncompatibleStateError, PermanentError, Status } from '../errors/index.js';
 import { StaleRunError, type Alarm, type JournalPosition, type RunAnswer, type RunContext } from '../protocol/index.js';
 import { inputHash, unpackArguments } from '../values/index.js';
@@ -17,7 +11,14 @@ import { RequestedCall } from './current-call.js';
 import { divergence } from './divergence.js';
 import { DurablePromise } from './durable-promise.js';
 import { exitOf, type Outcome } from './exit.js';
-import { encodeStart, JOURNAL_MAX_BYTES, JOURNAL_WARN_BYTES, JOURNAL_WARN_ENTRIES, samePosition } from './journal.js';
+import {
+  encodeStart,
+  JOURNAL_MAX_BYTES,
+  JOURNAL_WARN_BYTES,
+  JOURNAL_WARN_ENTRIES,
+  makeDelivery,
+  samePosition,
+} from './journal.js';
 import { JournalWriter } from './journal-writer.js';
 import { callSubject, STEP_SUBJECT, TIMER_SUBJECT, type Operation, type OperationBase } from './operation.js';
 import { PendingOperations } from './pending-operations.js';
@@ -264,7 +265,7 @@ export class Execution implements DurableRun, RunScope, Settling {
 
   /** @param duration milliseconds */
   sleep(duration: number): Promise<void> {
-    const deadline = Math.ceil(this.services.clock.now() + duration);
+    const deadline = Math.min(Math.ceil(this.services.clock.now() + duration), Number.MAX_SAFE_INTEGER);
     const identity = { subject: TIMER_SUBJECT, detail: String(duration) };
     return this.make((base) => ({ ...base, ...identity, kind: 'timer', duration, deadline })) as Promise<void>;
   }
@@ -374,8 +375,7 @@ export class Execution implements DurableRun, RunScope, Settling {
   private writeSteps(): { journal: Uint8Array; calls: Call[]; steps: CompletedStep[] } {
     const steps = this.steps.takeCompleted();
     const calls = this.submitCalls();
-    const time = BigInt(Math.floor(this.services.clock.now()));
-    this.journal.open(create(DeliverySchema, { time, steps: steps.map(({ result }) => result) }));
+    this.journal.open(makeDelivery(this.services.clock.now(), { steps: steps.map(({ result }) => result) }));
     return { journal: this.journal.take({ keep: this.plain }), calls, steps };
   }
 
@@ -514,7 +514,7 @@ export class Execution implements DurableRun, RunScope, Settling {
     const cancelled = context?.cancelled === true && !this.settlement.cancelled;
     if (accepted.length === 0 && timers.length === 0 && !cancelled) return;
     this.idle = false;
-    const delivery = create(DeliverySchema, { time: BigInt(Math.floor(now)), results: accepted, timers, cancelled });
+    const delivery = makeDelivery(now, { results: accepted, timers, cancelled });
     this.journal.open(delivery);
     this.hand(delivery);
   }

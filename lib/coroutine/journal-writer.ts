@@ -1,6 +1,7 @@
 import type { Delivery, Round } from '../gen/nestjs_dispatch/v1/journal_pb.js';
 import { EMPTY_JOURNAL, type JournalPosition } from '../protocol/index.js';
-import { advance, encodeRounds, makeRound } from './journal.js';
+import { advance, makeRound } from './journal.js';
+import { encodeRounds } from './journal-encoding.js';
 import { record, type Operation } from './operation.js';
 
 const NOTHING = new Uint8Array();

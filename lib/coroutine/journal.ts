@@ -3,7 +3,6 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import {
   JournalSchema,
-  RoundSchema,
   StartSchema,
   type Delivery,
   type Operation,
@@ -39,13 +38,17 @@ export function encodeStart(input: Any | undefined, incarnation: number): Uint8A
   return toBinary(JournalSchema, create(JournalSchema, { start: create(StartSchema, { input, incarnation }) }));
 }
 
-/** @param version of the function, in the first rounds of its journal */
-export function encodeRounds(rounds: readonly Round[], version = ''): Uint8Array {
-  return toBinary(JournalSchema, create(JournalSchema, { rounds: [...rounds], version }));
+/** @param now milliseconds since 1970 */
+export function makeDelivery(
+  now: number,
+  { results = [], timers = [], steps = [], cancelled = false }: Partial<Omit<Delivery, 'time' | '$typeName'>>,
+): Delivery {
+  const time = BigInt(Math.floor(now));
+  return { $typeName: 'nestjs_dispatch.v1.Delivery', time, results, timers, steps, cancelled };
 }
 
 export function makeRound(delivery: Delivery | undefined, operations: Operation[]): Round {
-  return create(RoundSchema, { delivery, operations });
+  return { $typeName: 'nestjs_dispatch.v1.Round', delivery, operations };
 }
 
 export function advance(position: JournalPosition, chunk: Uint8Array): JournalPosition {

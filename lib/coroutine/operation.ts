@@ -1,11 +1,4 @@
-import { create } from '@bufbuild/protobuf';
-import {
-  CallMadeSchema,
-  OperationSchema,
-  StepMadeSchema,
-  TimerMadeSchema,
-  type Operation as RecordedOperation,
-} from '../gen/nestjs_dispatch/v1/journal_pb.js';
+import type { Operation as RecordedOperation } from '../gen/nestjs_dispatch/v1/journal_pb.js';
 import type { DurablePromise } from './durable-promise.js';
 import type { CallSpec } from './types.js';
 
@@ -106,34 +99,22 @@ const describeStep = (name: string): string => (name === '' ? 'a step()' : `step
 /** The operation as the journal keeps it. */
 export function record(operation: Operation): RecordedOperation {
   const { sequence, prompt } = operation;
+  return { $typeName: 'nestjs_dispatch.v1.Operation', sequence, kind: kindOf(operation), prompt };
+}
+
+function kindOf(operation: Operation): RecordedOperation['kind'] {
   switch (operation.kind) {
-    case 'call':
-      return create(OperationSchema, {
-        sequence,
-        prompt,
-        kind: {
-          case: 'call',
-          value: create(CallMadeSchema, {
-            function: operation.spec.function,
-            inputHash: operation.inputHash,
-            endpoint: operation.spec.endpoint ?? '',
-          }),
-        },
-      });
-    case 'timer':
-      return create(OperationSchema, {
-        sequence,
-        prompt,
-        kind: {
-          case: 'timer',
-          value: create(TimerMadeSchema, { duration: operation.duration, deadline: BigInt(operation.deadline) }),
-        },
-      });
+    case 'call': {
+      const { spec, inputHash } = operation;
+      const endpoint = spec.endpoint ?? '';
+      const $typeName = 'nestjs_dispatch.v1.CallMade';
+      return { case: 'call', value: { $typeName, function: spec.function, inputHash, endpoint } };
+    }
+    case 'timer': {
+      const value = { duration: operation.duration, deadline: BigInt(operation.deadline) };
+      return { case: 'timer', value: { $typeName: 'nestjs_dispatch.v1.TimerMade', ...value } };
+    }
     case 'step':
-      return create(OperationSchema, {
-        sequence,
-        prompt,
-        kind: { case: 'step', value: create(StepMadeSchema, { name: operation.name }) },
-      });
+      return { case: 'step', value: { $typeName: 'nestjs_dispatch.v1.StepMade', name: operation.name } };
   }
 }

@@ -146,12 +146,13 @@ export class CoroutineRuntime implements FunctionRunner {
     );
   }
 
-  private async watch(execution: Execution, answered: Promise<RunAnswer>): Promise<RunAnswer> {
-    const answer = await answered;
-    if (execution.phase !== 'suspended') this.instances.delete(execution);
-    else if (this.options.replay === 'always') this.giveUp(execution);
-    else this.instances.suspended(execution);
-    return answer;
+  private watch(execution: Execution, answered: Promise<RunAnswer>): Promise<RunAnswer> {
+    return answered.then((answer) => {
+      if (execution.phase !== 'suspended') this.instances.delete(execution);
+      else if (this.options.replay === 'always') this.giveUp(execution);
+      else this.instances.suspended(execution);
+      return answer;
+    });
   }
 
   private giveUp(execution: Execution): void {

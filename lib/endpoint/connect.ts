@@ -7,6 +7,9 @@ export const DISPATCH_PATH = '/dispatch.sdk.v1.DispatchService/Dispatch';
 export const PROTO_TYPE = 'application/proto';
 export const JSON_TYPE = 'application/json';
 
+/** Header fields as servers have them, with names in lower case. */
+export type RequestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
+
 export type ConnectCode =
   'invalid_argument' | 'unauthenticated' | 'permission_denied' | 'not_found' | 'deadline_exceeded' | 'internal';
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { MAX_MESSAGE_BYTES } from '../protocol/index.js';
-import { FUNCTION_SERVICE_PATH } from './connect.js';
+import { routeOf, type EndpointRoute, type IsBasePath } from './endpoint.route.js';
 import type { EndpointRequest, FunctionEndpoint } from './function.endpoint.js';
 import { discardRest, readBody, type ServerRequest } from './request.body.js';
 
@@ -10,6 +10,8 @@ export type EndpointMiddleware = (request: IncomingMessage, response: ServerResp
 export interface EndpointMiddlewareOptions {
   /** How long a request's body may take to arrive, in milliseconds. Default: 1 min. Fastify has no limit of its own. */
   readonly bodyTimeout?: number;
+  /** Told of each request of the route. */
+  readonly onRequest?: (request: IncomingMessage) => void;
 }
 
 const BODY_TIMEOUT = 60_000;
@@ -17,29 +19,31 @@ const BODY_TIMEOUT = 60_000;
 /**
  * The endpoint as middleware of Node's HTTP server, which is what Express and Fastify take.
  *
- * @param isBasePath whether the route is below that path (`''`, `/api`); asked at each request, because an application
- * sets its global prefix after its modules have been created
+ * @param isBasePath asked at each request, because an application sets its global prefix after its modules have been
+ * created
  */
 export function endpointMiddleware(
-  endpoint: FunctionEndpoint,
-  isBasePath: (path: string) => boolean,
-  { bodyTimeout = BODY_TIMEOUT }: EndpointMiddlewareOptions = {},
+  endpoint: Pick<FunctionEndpoint, 'handle'>,
+  isBasePath: IsBasePath,
+  { bodyTimeout = BODY_TIMEOUT, onRequest }: EndpointMiddlewareOptions = {},
 ): EndpointMiddleware {
-  return (request: ServerRequest, response, next) => {
-    const target = request.originalUrl ?? request.url ?? '';
-    const path = target.split('?', 1)[0] ?? '';
-    const start = path.indexOf(FUNCTION_SERVICE_PATH);
-    if (request.method !== 'POST' || start === -1 || !isBasePath(path.slice(0, start))) return next();
-    void serve(endpoint, request, response, { target, procedure: path.slice(start), bodyTimeout });
+  return (request, response, next) => {
+    const route = routeOf(request, isBasePath);
+    if (route === undefined) return next();
+    onRequest?.(request);
+    void serve(endpoint, request, response, route, bodyTimeout);
   };
 }
 
 async function serve(
-  endpoint: FunctionEndpoint,
+  endpoint: Pick<FunctionEndpoint, 'handle'>,
   request: ServerRequest,
   response: ServerResponse,
-  { target, procedure, bodyTimeout }: { target: string; procedure: string; bodyTimeout: number },
+  { target, procedure }: EndpointRoute,
+  bodyTimeout: number,
 ): Promise<void> {
+  // What stands in front may have taken so long that the caller has gone away.
+  if (response.destroyed) return;
   const gone = new AbortController();
   response.once('close', () => {
     if (!response.writableFinished) gone.abort(new DOMException('The client has gone away', 'AbortError'));
@@ -49,10 +53,11 @@ async function serve(
     procedure,
     target,
     headers: request.headers,
-    read: (limit) => readBody(request, limit, bodyTimeout),
+    read: (limit, signal) => readBody(request, { limit, timeout: bodyTimeout, signal }),
     signal: gone.signal,
   } satisfies EndpointRequest);
-  if (response.destroyed) return;
+  // What stands in front may have a time limit of its own, and have answered when that was over.
+  if (response.destroyed || response.headersSent) return;
   discardRest(request, MAX_MESSAGE_BYTES, bodyTimeout);
   response.writeHead(status, { ...headers, 'content-length': String(body.byteLength) });
   response.end(body);

@@ -1,21 +1,41 @@
-import { RequestMethod } from '@nestjs/common';
+import { Server } from 'node:net';
+import { RequestMethod, type OnApplicationBootstrap } from '@nestjs/common';
 import type { ApplicationConfig, HttpAdapterHost } from '@nestjs/core';
+import type { BlockedRequests } from './blocked.requests.js';
 import { RUN_PATH } from './connect.js';
 import type { EndpointMiddleware } from './endpoint.middleware.js';
 
 /**
  * Puts the endpoint in front of everything else of the HTTP server: before body parsers, which would consume the raw
  * body, and apart from the application's guards, interceptors and filters, which are not meant for a scheduler.
- *
- * The adapter is there when modules are created by `NestFactory.create()`, comes later in tests
- * (`moduleRef.createNestApplication()`), and never in an application without HTTP.
  */
-export function mountEndpoint(host: HttpAdapterHost, middleware: EndpointMiddleware): void {
-  // Announced once, to late subscribers too.
-  host.init$.subscribe(() => {
-    const adapter = host.httpAdapter as HttpAdapterHost['httpAdapter'] | undefined;
-    adapter?.use(middleware);
-  });
+export class EndpointMount implements OnApplicationBootstrap {
+  /**
+   * The adapter is there when modules are created by `NestFactory.create()`, comes later in tests
+   * (`moduleRef.createNestApplication()`), and never in an application without HTTP.
+   *
+   * @param blocked left out: nobody looks for requests that are refused in front of the endpoint
+   */
+  constructor(
+    private readonly host: HttpAdapterHost,
+    middleware: EndpointMiddleware,
+    private readonly blocked: BlockedRequests | undefined,
+  ) {
+    // Announced once, to late subscribers too.
+    host.init$.subscribe(() => {
+      this.adapter?.use(middleware);
+    });
+  }
+
+  /** Only now there is a server. */
+  onApplicationBootstrap(): void {
+    const server: unknown = this.adapter?.getHttpServer();
+    if (server instanceof Server) this.blocked?.watch(server);
+  }
+
+  private get adapter(): HttpAdapterHost['httpAdapter'] | undefined {
+    return this.host.httpAdapter as HttpAdapterHost['httpAdapter'] | undefined;
+  }
 }
 
 /** Whether the route is below that path: the application's global prefix, or nothing where the prefix excludes the route. */

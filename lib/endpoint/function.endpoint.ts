@@ -2,9 +2,10 @@ import type { FunctionLookup } from '../coroutine/types.js';
 import type { RunRequest, RunResponse } from '../gen/dispatch/sdk/v1/function_pb.js';
 import { Status } from '../errors/index.js';
 import { MAX_MESSAGE_BYTES, type FunctionRunner } from '../protocol/index.js';
-import type { HttpRequest } from '../signature/index.js';
+import { SignatureError, type BodyVerifier, type HttpRequestHead } from '../signature/index.js';
+import { isCrossOrigin } from './browser.js';
 import { codecOf, type Codec } from './codec.js';
-import { ConnectError, JSON_TYPE, methodUrl, RUN_PATH } from './connect.js';
+import { ConnectError, JSON_TYPE, methodUrl, RUN_PATH, type RequestHeaders } from './connect.js';
 import { failure } from './http.transport.js';
 import { readTimeout, withinTime } from './request.deadline.js';
 
@@ -15,13 +16,13 @@ export interface EndpointRequest {
   readonly procedure: string;
   /** The whole path as it came in, with the query if there is one. */
   readonly target: string;
-  /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly headers: RequestHeaders;
   /**
    * The raw body.
    * @param limit bytes; more need not be read, because they are refused
+   * @param signal fires when nobody waits for it any more
    */
-  read(limit: number): Promise<Uint8Array>;
+  read(limit: number, signal?: AbortSignal): Promise<Uint8Array>;
   /** Fires when the client has gone away. */
   readonly signal?: AbortSignal;
 }
@@ -32,8 +33,8 @@ export interface EndpointResponse {
   readonly body: Uint8Array;
 }
 
-/** Checks a request's signature; throws an error with `httpStatus` 401 or 403. */
-export type RequestVerifier = (request: HttpRequest) => void;
+/** Checks a request's signature before its body is read, and gives what checks the body; both throw SignatureError. */
+export type RequestVerifier = (head: HttpRequestHead) => BodyVerifier;
 
 export interface FunctionEndpointOptions {
   readonly runner: FunctionRunner;
@@ -68,18 +69,21 @@ export class FunctionEndpoint {
     if (!open || request.procedure !== RUN_PATH || request.method !== 'POST') {
       throw new ConnectError('not_found', 'there is no such path');
     }
-    checkLength(header(request, 'content-length'), maxBodyBytes);
-    const timeout = readTimeout(header(request, 'connect-timeout-ms'));
+    checkLength(header(request.headers, 'content-length'), maxBodyBytes);
+    const timeout = readTimeout(header(request.headers, 'connect-timeout-ms'));
     return withinTime(timeout, request.signal, (signal) => this.exchange(request, signal));
   }
 
   private async exchange(request: EndpointRequest, signal: AbortSignal | undefined): Promise<EndpointResponse> {
     const { runner, functions, maxBodyBytes, onRun } = this.options;
-    const body = await request.read(maxBodyBytes);
+    // Nothing is read, and so nothing kept, for a caller that has no right to be here.
+    const verifyBody = this.verify(request);
+    const codec = codecOf(header(request.headers, 'content-type'), header(request.headers, 'content-encoding'));
+    const body = await request.read(maxBodyBytes, signal);
     if (body.byteLength > maxBodyBytes) throw new ConnectError('invalid_argument', 'content length is too large');
-    this.verify(request, body);
+    verifyBody(body);
+    if (signal?.aborted) throw new ConnectError('deadline_exceeded', 'nobody waits for the answer any more');
 
-    const codec = codecOf(header(request, 'content-type'), header(request, 'content-encoding'));
     const run = decode(codec, body);
     if (run.function === '') throw new ConnectError('invalid_argument', 'function is required');
     if (functions.get(run.function) === undefined) {
@@ -93,16 +97,22 @@ export class FunctionEndpoint {
     return { status: 200, headers: { 'content-type': codec.contentType }, body: answer };
   }
 
-  private verify({ method, target, headers }: EndpointRequest, body: Uint8Array): void {
+  /** Checks all but the body; gives what is to be done with that. */
+  private verify({ method, target, headers }: EndpointRequest): BodyVerifier {
     const { verify, publicUrl } = this.options;
-    try {
-      // A proxy may have changed the Host header and the path: the signer has seen the address it was told.
-      if (publicUrl === undefined) verify?.({ method, path: target, headers, body });
-      else verify?.({ method, url: methodUrl(publicUrl, RUN_PATH).href, headers, body });
-    } catch (error) {
-      if (!(error instanceof Error) || !('httpStatus' in error)) throw error;
-      throw new ConnectError(error.httpStatus === 403 ? 'permission_denied' : 'unauthenticated', error.message);
+    // HTTP/2 has no Host.
+    const authority = header(headers, ':authority') ?? header(headers, 'host');
+    if (verify === undefined) {
+      // A page that a developer happens to look at reaches what the developer's machine does, without a content type too.
+      if (isCrossOrigin(headers, authority))
+        throw new ConnectError('permission_denied', 'pages of other origins cannot run functions');
+      return () => undefined;
     }
+    // A proxy may have changed the Host header and the path: the signer has seen the address it was told.
+    const address =
+      publicUrl === undefined ? { path: target, authority } : { url: methodUrl(publicUrl, RUN_PATH).href };
+    const verifyBody = refusing(() => verify({ method, headers, ...address }));
+    return (body) => refusing(() => verifyBody(body));
   }
 
   private refusal(error: unknown): EndpointResponse {
@@ -116,8 +126,18 @@ export class FunctionEndpoint {
   }
 }
 
-function header(request: EndpointRequest, name: string): string | undefined {
-  const value = request.headers[name];
+/** Does a check of the signature; what it has to say is told to the caller. */
+function refusing<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof SignatureError)) throw error;
+    throw new ConnectError(error.httpStatus === 403 ? 'permission_denied' : 'unauthenticated', error.message);
+  }
+}
+
+function header(headers: RequestHeaders, name: string): string | undefined {
+  const value = headers[name];
   return typeof value === 'string' ? value : value?.[0];
 }
 

@@ -1,3 +1,4 @@
+export { BlockedRequests } from './blocked.requests.js';
 export { codecOf } from './codec.js';
 export {
   ConnectError,
@@ -9,7 +10,7 @@ export {
   RUN_PATH,
 } from './connect.js';
 export { endpointMiddleware, type EndpointMiddleware } from './endpoint.middleware.js';
-export { isBelowPrefix, mountEndpoint } from './endpoint.mount.js';
+export { EndpointMount, isBelowPrefix } from './endpoint.mount.js';
 export {
   FunctionEndpoint,
   type EndpointRequest,

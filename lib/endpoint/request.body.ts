@@ -4,14 +4,21 @@ import { ConnectError } from './connect.js';
 /** A request of Node's HTTP server, with what body parsers may have left on it. */
 export type ServerRequest = IncomingMessage & { originalUrl?: string; rawBody?: unknown; body?: unknown };
 
+export interface BodyLimits {
+  /** Bytes; not more are read. */
+  readonly limit: number;
+  /** How long the body may take to arrive, in milliseconds. */
+  readonly timeout: number;
+  /** Fires when nobody waits for it any more. */
+  readonly signal?: AbortSignal;
+}
+
 /**
  * The body's bytes as they came: signatures are of them.
  *
- * @param limit bytes; not more are read
- * @param timeout how long the body may take to arrive, in milliseconds
  * @throws ConnectError when they are not all there
  */
-export function readBody(request: ServerRequest, limit: number, timeout: number): Promise<Uint8Array> {
+export function readBody(request: ServerRequest, limits: BodyLimits): Promise<Uint8Array> {
   if (request.rawBody instanceof Uint8Array) return Promise.resolve(request.rawBody);
   if (request.body instanceof Uint8Array) return Promise.resolve(request.body);
   if (request.readableEnded || request.readableDidRead) {
@@ -23,15 +30,16 @@ export function readBody(request: ServerRequest, limit: number, timeout: number)
       ),
     );
   }
-  return collect(request, limit, timeout);
+  return collect(request, limits);
 }
 
-function collect(request: IncomingMessage, limit: number, timeout: number): Promise<Uint8Array> {
+function collect(request: IncomingMessage, { limit, timeout, signal }: BodyLimits): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = [];
     let size = 0;
     const stop = (): void => {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbandoned);
       request.off('data', onData).off('end', onEnd).off('error', onBroken).off('close', onBroken);
     };
     const refuse = (error: ConnectError): void => {
@@ -51,11 +59,15 @@ function collect(request: IncomingMessage, limit: number, timeout: number): Prom
     };
     const onBroken = (): void =>
       refuse(new ConnectError('invalid_argument', 'the connection broke before the whole body was there'));
+    const onAbandoned = (): void =>
+      refuse(new ConnectError('deadline_exceeded', 'the body was not there within the time of the request'));
     const timer = setTimeout(() => {
       refuse(new ConnectError('deadline_exceeded', `the body was not there within ${timeout} ms`));
     }, timeout);
-    if (request.destroyed) onBroken();
-    else request.on('data', onData).on('end', onEnd).on('error', onBroken).on('close', onBroken);
+    if (request.destroyed) return onBroken();
+    if (signal?.aborted === true) return onAbandoned();
+    signal?.addEventListener('abort', onAbandoned);
+    request.on('data', onData).on('end', onEnd).on('error', onBroken).on('close', onBroken);
   });
 }
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../protocol/index.js';
-import { parsePrivateKey, parsePublicKey, signRequest, verifyRequest } from '../signature/index.js';
+import { parsePrivateKey, parsePublicKey, signRequest, verifyHead } from '../signature/index.js';
 import type { RequestVerifier } from './function.endpoint.js';
 import type { RequestSigner } from './http.transport.js';
 
@@ -21,5 +21,5 @@ export function signerOf({ value, source }: KeySetting, clock: Pick<Clock, 'now'
 /** @throws ConfigurationError when the text is no public key */
 export function verifierOf({ value, source }: KeySetting, clock: Pick<Clock, 'now'>): RequestVerifier {
   const key = parsePublicKey(value, source);
-  return (request) => verifyRequest(request, key, { now: clock.now() / 1000 });
+  return (head) => verifyHead(head, key, { now: clock.now() / 1000 });
 }

@@ -13,21 +13,35 @@ export function contentDigest(body: Uint8Array): string {
   return serializeDictionary(new Map([['sha-512', [digest('sha512', body), new Map()]]]));
 }
 
-/** Checks a body against every digest of the header that can be checked; there must be one. */
-export function verifyContentDigest(header: string, body: Uint8Array): void {
-  let checked = 0;
+/** A digest that a body must have. */
+export interface ExpectedDigest {
+  readonly name: string;
+  /** Its name in node:crypto. */
+  readonly algorithm: string;
+  readonly bytes: Uint8Array;
+}
+
+/** The digests of a Content-Digest that can be checked; at least one. */
+export function readContentDigest(header: string): ExpectedDigest[] {
+  const digests: ExpectedDigest[] = [];
   for (const [name, member] of parse(header)) {
     const algorithm = ALGORITHMS.get(name);
     if (algorithm === undefined) continue;
-    const expected: unknown = member[0];
-    if (!(expected instanceof ArrayBuffer)) throw unauthenticated(`Content-Digest: ${name} is no byte sequence`);
-    const actual = digest(algorithm, body);
-    if (expected.byteLength !== actual.length || !timingSafeEqual(new Uint8Array(expected), actual)) {
-      throw forbidden(`the body does not have the ${name} of its Content-Digest: it was changed after it was signed`);
-    }
-    checked++;
+    const bytes: unknown = member[0];
+    if (!(bytes instanceof ArrayBuffer)) throw unauthenticated(`Content-Digest: ${name} is no byte sequence`);
+    digests.push({ name, algorithm, bytes: new Uint8Array(bytes) });
   }
-  if (checked === 0) throw unauthenticated('Content-Digest has neither sha-512 nor sha-256');
+  if (digests.length === 0) throw unauthenticated('Content-Digest has neither sha-512 nor sha-256');
+  return digests;
+}
+
+/** Checks a body against each of its digests. */
+export function verifyDigests(digests: readonly ExpectedDigest[], body: Uint8Array): void {
+  for (const { name, algorithm, bytes } of digests) {
+    const actual = digest(algorithm, body);
+    if (bytes.length === actual.length && timingSafeEqual(bytes, actual)) continue;
+    throw forbidden(`the body does not have the ${name} of its Content-Digest: it was changed after it was signed`);
+  }
 }
 
 function parse(header: string): ReturnType<typeof parseDictionary> {

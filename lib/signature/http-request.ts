@@ -4,12 +4,10 @@ import { unauthenticated } from './signature.error.js';
 export type HeaderFields =
   Iterable<readonly [string, string]> | Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** An HTTP request of any framework, as it is sent or came in: by its URL, or by what a server sees of it. */
-export type HttpRequest = {
+/** What an HTTP request of any framework begins with: by its URL, or by what a server sees of it. */
+export type HttpRequestHead = {
   readonly method: string;
   readonly headers: HeaderFields;
-  /** The raw bytes. */
-  readonly body: Uint8Array;
 } & (
   | {
       /** Absolute, http or https. */
@@ -24,6 +22,12 @@ export type HttpRequest = {
       readonly scheme?: 'http' | 'https';
     }
 );
+
+/** An HTTP request, as it is sent or came in. */
+export type HttpRequest = HttpRequestHead & {
+  /** The raw bytes. */
+  readonly body: Uint8Array;
+};
 
 /** Where a request goes, as RFC 9421, section 2.2, names the parts. */
 export interface Target {
@@ -79,7 +83,7 @@ function trim(value: string): string {
 const isSpace = (value: string, at: number): boolean => value[at] === ' ' || value[at] === '\t';
 
 /** @param authority replaces the one that the request was sent to: what a proxy in between was called */
-export function targetOf(request: HttpRequest, fields: Fields, authority?: string): Target {
+export function targetOf(request: HttpRequestHead, fields: Fields, authority?: string): Target {
   if ('url' in request) {
     const url = parseUrl(request.url);
     return {

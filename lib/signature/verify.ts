@@ -1,7 +1,7 @@
 import { verify } from 'node:crypto';
 import { type Dictionary, type InnerList, isInnerList, type Item, parseDictionary } from 'structured-headers';
-import { verifyContentDigest } from './content-digest.js';
-import { fieldsOf, type Fields, fieldValue, type HttpRequest, targetOf } from './http-request.js';
+import { readContentDigest, verifyDigests } from './content-digest.js';
+import { fieldsOf, type Fields, fieldValue, type HttpRequest, type HttpRequestHead, targetOf } from './http-request.js';
 import type { PublicKey } from './keys.js';
 import { ALGORITHM, KEY_ID } from './sign.js';
 import { COMPONENTS, type Message, signatureBase } from './signature-base.js';
@@ -31,6 +31,9 @@ interface Signature {
 /** More signatures of the same key are no honest request. */
 const MAX_SIGNATURES = 8;
 
+/** Checks that a request's body is the one that was signed; throws a SignatureError with HTTP status 403. */
+export type BodyVerifier = (body: Uint8Array) => void;
+
 /**
  * Verifies a request's signatures (RFC 9421). There must be one with key id `default`, under any label, that covers
  * method, path, authority, content type and content digest (more is fine) and is recent; every signature of that key id
@@ -44,18 +47,34 @@ export function verifyRequest(
   keys: PublicKey | readonly PublicKey[],
   options: VerifyOptions = {},
 ): void {
-  const fields = fieldsOf(request.headers);
+  verifyHead(request, keys, options)(request.body);
+}
+
+/**
+ * The same for a request whose body is not there yet: signatures are of the body's digest, which is a header. So nothing
+ * has to be read for one that has no right to be here.
+ *
+ * @returns what the body, once it has come, must be checked with
+ * @throws SignatureError for all that is wrong with the signatures and their headers
+ */
+export function verifyHead(
+  head: HttpRequestHead,
+  keys: PublicKey | readonly PublicKey[],
+  options: VerifyOptions = {},
+): BodyVerifier {
+  const fields = fieldsOf(head.headers);
   const signatures = readSignatures(fields);
   const complete = signatures.filter(({ input }) => missingComponents(input).length === 0);
   const [first] = signatures;
   if (complete.length === 0 && first !== undefined) {
     throw unauthenticated(`the signature does not cover ${missingComponents(first.input).join(', ')}`);
   }
-  const target = targetOf(request, fields, options.authority);
+  const target = targetOf(head, fields, options.authority);
   for (const signature of signatures) {
-    verifySignature({ method: request.method, target, fields }, signature, [keys].flat(), options);
+    verifySignature({ method: head.method, target, fields }, signature, [keys].flat(), options);
   }
-  verifyContentDigest(fieldValue(fields, 'content-digest') ?? '', request.body);
+  const digests = readContentDigest(fieldValue(fields, 'content-digest') ?? '');
+  return (body) => verifyDigests(digests, body);
 }
 
 function verifySignature(

@@ -1,5 +1,6 @@
-import { request as httpRequest, type Server } from 'node:http';
-import { duplexPair } from 'node:stream';
+import { request as httpRequest, Server as HttpServer } from 'node:http';
+import { Server as HttpsServer } from 'node:https';
+import { duplexPair, type Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { INestApplication } from '@nestjs/common';
 import { ApplicationConfig } from '@nestjs/core';
@@ -35,9 +36,8 @@ export class AppHttpClient implements HttpClient {
 
   async send({ method, url, headers, body }: HttpClientRequest): Promise<HttpClientResponse> {
     await (this.initialized ??= this.initialize());
-    const server = this.app.getHttpServer() as Server;
     const [near, far] = duplexPair();
-    server.emit('connection', far);
+    this.accept(far);
     // What a proxy in front of the application does: the path that is known outside is not always the one in here.
     const path = methodUrl(new URL(`http://localhost${this.prefix}`), RUN_PATH).pathname;
     try {
@@ -62,6 +62,18 @@ export class AppHttpClient implements HttpClient {
     } finally {
       near.destroy();
       far.destroy();
+    }
+  }
+
+  /** Hands the application's server a connection, as one whose handshake is over where the server has one. */
+  private accept(connection: Duplex): void {
+    const server: unknown = this.app.getHttpServer();
+    if (server instanceof HttpsServer) server.emit('secureConnection', connection);
+    else if (server instanceof HttpServer) server.emit('connection', connection);
+    else {
+      throw new ConfigurationError(
+        'EndpointClient.fromApp() speaks HTTP/1.1, and the application has another server: create it without http2.',
+      );
     }
   }
 

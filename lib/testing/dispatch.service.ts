@@ -32,6 +32,11 @@ export interface DispatchServiceOptions {
   readonly retryOnStatus?: Iterable<Status>;
   /** Keeps every request and its answer in `roundtrips`. Default false. */
   readonly collectRoundtrips?: boolean;
+  /**
+   * What time it is, in milliseconds since 1970: timers and expirations pass by it. A service that is started asks every
+   * 10 ms. Default: the machine's clock; `() => time.now` where a `TestTime` controls the application.
+   */
+  readonly now?: () => number;
 }
 
 /** What came with a request, beside its message. */
@@ -65,8 +70,8 @@ const RETRIED = [
 
 /** Runs of a pass that are made at the same time. */
 const CONCURRENCY = 100;
-/** Between a pass after which something is run again and the next one, in milliseconds. */
-const RETRY_PAUSE = 10;
+/** Between a pass after which something is run again and the next one, and between looks at a test's time, in milliseconds. */
+const SHORT_PAUSE = 10;
 /** The longest delay of `setTimeout`: a longer one fires at once. */
 const LONGEST_DELAY = 2 ** 31 - 1;
 
@@ -91,6 +96,9 @@ export class DispatchService {
   private readonly apiKey: string;
   private readonly retried: ReadonlySet<Status>;
   private readonly collects: boolean;
+  private readonly now: () => number;
+  /** Milliseconds of real time. */
+  private readonly longestPause: number;
   private readonly pending = new Set<PendingCall>();
   private readonly forget = (ended: PendingCall): void => void this.pending.delete(ended);
   private passes: Promise<unknown> = Promise.resolve();
@@ -108,6 +116,7 @@ export class DispatchService {
       apiKey = process.env['DISPATCH_API_KEY'],
       retryOnStatus = RETRIED,
       collectRoundtrips = false,
+      now,
     }: DispatchServiceOptions = {},
   ) {
     if (apiKey === undefined || apiKey === '') {
@@ -118,6 +127,9 @@ export class DispatchService {
     this.apiKey = apiKey;
     this.retried = new Set(retryOnStatus);
     this.collects = collectRoundtrips;
+    this.now = now ?? (() => Date.now());
+    // Nobody tells when a test moves its time.
+    this.longestPause = now === undefined ? Infinity : SHORT_PAUSE;
     this.roundtrips = this.collected;
     for (const status of this.retried) {
       if (isStatus(status) && status !== Status.OK && status !== Status.UNSPECIFIED) continue;
@@ -132,7 +144,7 @@ export class DispatchService {
    * wait for nothing but a time. Empty when nothing is left to do.
    */
   get queue(): readonly QueuedRun[] {
-    const now = Date.now();
+    const now = this.now();
     return (
       [...this.queued()]
         // One that waits for results as well comes when they do, or when its time has come first.
@@ -165,7 +177,7 @@ export class DispatchService {
   /**
    * Makes one pass: every run that is queued now and due is made once. What comes of them is queued for the next pass:
    * retries, calls that functions have made, resumes, tail calls. A function that waits for a time (`max_wait`) stays
-   * queued until it has come.
+   * queued until it has come. Calls that have expired end first, with TIMEOUT.
    */
   dispatchCalls(): Promise<void> {
     const pass = this.passes.then(() => this.pass()).then(() => undefined);
@@ -189,19 +201,19 @@ export class DispatchService {
 
   private async run(): Promise<void> {
     while (!this.stopping) {
-      const delay = this.nextDue() - Date.now();
+      const delay = this.nextDue() - this.now();
       if (delay > 0) await this.pause(delay);
       else {
         const pass = this.passes.then(() => this.pass());
         this.passes = pass.catch(() => undefined);
-        if (await pass) await this.pause(RETRY_PAUSE);
+        if (await pass) await this.pause(SHORT_PAUSE);
       }
     }
   }
 
   private nextDue(): number {
     let next = Infinity;
-    for (const [, dueAt] of this.queued()) next = Math.min(next, dueAt);
+    for (const { dueAt = Infinity, expiresAt = Infinity } of this.pending) next = Math.min(next, dueAt, expiresAt);
     return next;
   }
 
@@ -211,7 +223,8 @@ export class DispatchService {
     await new Promise<void>((resolve) => {
       this.wake = resolve;
       if (this.stopping) return resolve();
-      if (delay !== Infinity) timer = setTimeout(resolve, Math.min(delay, LONGEST_DELAY));
+      const longest = Math.min(delay, this.longestPause);
+      if (longest !== Infinity) timer = setTimeout(resolve, Math.min(longest, LONGEST_DELAY));
     });
     clearTimeout(timer);
     this.wake = () => undefined;
@@ -225,7 +238,8 @@ export class DispatchService {
 
   /** Whether something is to be run again. */
   private async pass(): Promise<boolean> {
-    const now = Date.now();
+    const now = this.now();
+    this.expire(now);
     const due = [...this.queued()].filter(([, dueAt]) => dueAt <= now).map(([call]) => call);
     let again = false;
     for (let start = 0; start < due.length; start += CONCURRENCY) {
@@ -236,6 +250,15 @@ export class DispatchService {
       for (const [call, response] of answered) again = this.settle(call, response) || again;
     }
     return again;
+  }
+
+  /** Ends the calls that have not come to an end in the time they were given, and what they have called. */
+  private expire(now: number): void {
+    for (const call of this.pending) {
+      if (call.expiresAt === undefined || call.expiresAt > now) continue;
+      const message = `${call.call.function} did not end within its expiration of ${call.expiresAt - call.createdAt} ms`;
+      this.finish(call, failure(Status.TIMEOUT, message).response);
+    }
   }
 
   private async roundtrip(call: PendingCall): Promise<RunResponse> {
@@ -265,7 +288,7 @@ export class DispatchService {
     const { status, directive } = response;
     if (this.retried.has(status)) {
       if (status === Status.INCOMPATIBLE_STATE) call.beginAgain(this.forget);
-      this.requeue(call, Date.now());
+      this.requeue(call, this.now());
       return true;
     }
     call.results.splice(0, call.sent);
@@ -283,8 +306,8 @@ export class DispatchService {
     if (problem !== undefined) return this.refuse(call, problem);
     call.poll = poll;
     for (const made of poll.calls) call.children.add(this.add(made, call));
-    if (call.hasEnoughResults) return this.requeue(call, Date.now());
-    if (poll.maxWait !== undefined) return this.requeue(call, Date.now() + durationMs(poll.maxWait));
+    if (call.hasEnoughResults) return this.requeue(call, this.now());
+    if (poll.maxWait !== undefined) return this.requeue(call, this.now() + durationMs(poll.maxWait));
     if (call.children.size > 0) return this.requeue(call, Infinity);
     this.refuse(call, `${call.call.function} waits for nothing: it has made no calls, and names no time`);
   }
@@ -295,7 +318,7 @@ export class DispatchService {
     if (problem !== undefined) return this.refuse(call, problem);
     call.beginAgain(this.forget);
     call.call = create(CallSchema, { ...tail, correlationId: call.call.correlationId });
-    this.requeue(call, Date.now());
+    this.requeue(call, this.now());
   }
 
   private refuse(call: PendingCall, problem: string): void {
@@ -308,11 +331,11 @@ export class DispatchService {
     if (parent === undefined || !parent.children.delete(call)) return;
     parent.results.push(resultOf(call, response));
     // One that is being run at the moment is asked what it waits for once it has answered.
-    if (parent.dueAt !== undefined && parent.hasEnoughResults) this.requeue(parent, Math.min(parent.dueAt, Date.now()));
+    if (parent.dueAt !== undefined && parent.hasEnoughResults) this.requeue(parent, Math.min(parent.dueAt, this.now()));
   }
 
   private add(call: Call, parent: PendingCall | undefined): PendingCall {
-    const added = new PendingCall(call, parent, Date.now());
+    const added = new PendingCall(call, parent, this.now());
     this.requeue(added, added.createdAt);
     return added;
   }

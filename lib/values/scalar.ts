@@ -26,11 +26,21 @@ export function writeBool(value: boolean): Uint8Array {
 
 export function writeInt64(value: number | bigint): Uint8Array {
   if (value === 0 || value === 0n) return NO_BYTES;
-  const small = typeof value === 'number' && value > 0 && value <= 0xffffffff;
-  return write((writer) => {
-    writer.tag(1, WireType.Varint);
-    return small ? writer.uint32(value) : writer.int64(value);
-  });
+  if (typeof value === 'number' && value > 0) return writePositive(value);
+  return write((writer) => writer.tag(1, WireType.Varint).int64(value));
+}
+
+function writePositive(value: number): Uint8Array {
+  let length = 2;
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) length += 1;
+  const bytes = new Uint8Array(length);
+  bytes[0] = FIELD_1_VARINT;
+  let rest = value;
+  for (let at = 1; at < length; at++) {
+    bytes[at] = (rest % 0x80) + (at < length - 1 ? 0x80 : 0);
+    rest = Math.floor(rest / 0x80);
+  }
+  return bytes;
 }
 
 export function writeDouble(value: number): Uint8Array {
@@ -61,7 +71,7 @@ export function isTimestamp(time: number): boolean {
 }
 
 export const readBool = field1(WireType.Varint, (reader) => reader.bool(), false);
-export const readInt64 = field1(WireType.Varint, (reader) => safe(reader.int64()), 0);
+const readAnyInt64 = field1(WireType.Varint, (reader) => safe(reader.int64()), 0);
 export const readUInt64 = field1(WireType.Varint, (reader) => safe(reader.uint64()), 0);
 export const readInt32 = field1(WireType.Varint, (reader) => reader.int32(), 0);
 export const readUInt32 = field1(WireType.Varint, (reader) => reader.uint32(), 0);
@@ -70,6 +80,22 @@ export const readFloat = field1(WireType.Bit32, (reader) => reader.float(), 0);
 export const readString = field1(WireType.LengthDelimited, (reader) => reader.string(true), '');
 /** A copy, which slice() of a Buffer is not: what user code does to it must not reach the record. */
 export const readBytes = field1(WireType.LengthDelimited, (reader) => new Uint8Array(reader.bytes()), NO_BYTES);
+
+/** A reader costs more than most integers: those of up to 49 bits that stand alone are read without one. */
+export function readInt64(bytes: Uint8Array): number | bigint {
+  const { length } = bytes;
+  if (length < 2 || length > 8 || bytes[0] !== FIELD_1_VARINT || (bytes[length - 1] ?? 0x80) >= 0x80) {
+    return readAnyInt64(bytes);
+  }
+  let value = 0;
+  for (let at = length - 1; at > 0; at--) {
+    const byte = bytes[at] ?? 0;
+    // It ends before the last byte: more fields follow.
+    if (at < length - 1 && byte < 0x80) return readAnyInt64(bytes);
+    value = value * 0x80 + (byte & 0x7f);
+  }
+  return value;
+}
 
 /** Finer than a millisecond is cut off. */
 export function readTimestamp(bytes: Uint8Array): Date {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { NestFactory } from '@nestjs/core';
+import { Test, type TestingModule } from '@nestjs/testing';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -8,7 +9,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DispatchClient, DispatchModule } from 'nestjs-dispatch';
-import type { Audit } from './license-audit.service.js';
+import { TestTime } from 'nestjs-dispatch/testing';
+import { AppModule } from './app.module.js';
+import { AuditProgress } from './audit-progress.service.js';
+import { LicenseAudit, type Audit, type AuditResult } from './license-audit.service.js';
 import { classify } from './license.js';
 
 const LOADER = resolve('test/support/ts-loader.mjs');
@@ -175,6 +179,32 @@ describe('the licence audit', () => {
     expect(out).not.toContain('Going on');
     expect(out).not.toContain('came from before');
     expect(reportIn(out)).toContain('Total: 63 packages,');
+  });
+
+  it('begins in an hour, after a restart, and is one durable call for each package', async () => {
+    const time = new TestTime();
+    const begin = async (): Promise<TestingModule> => {
+      const builder = Test.createTestingModule({ imports: [AppModule.with(join(data, 'unused.db'))] });
+      return (await time.control(builder).compile()).init();
+    };
+    const report = join(folder, 'report.txt');
+    const first = await begin();
+    const inAnHour = first.get(DispatchClient).with({ delay: '1h' });
+    const id = await inAnHour.dispatch(first.get(LicenseAudit).run, modules, report);
+    await first.close();
+
+    const second = await begin();
+    await time.advance('59m');
+    expect(existsSync(report)).toBe(false);
+    await time.advance('1m');
+    const client = second.get(DispatchClient);
+    expect(await client.wait<AuditResult>(id)).toMatchObject({ packages: 63, path: report });
+    expect(readFileSync(report, 'utf8')).toContain('Total: 63 packages,');
+    const { calls } = await client.list({ function: 'PackageAuditor.audit', limit: 1_000 });
+    expect(calls.map(({ state }) => state)).toEqual(Array.from({ length: 63 }, () => 'succeeded'));
+    second.get(AuditProgress).stop();
+    await second.close();
+    expect(existsSync(data)).toBe(false);
   });
 
   it.each([

@@ -419,6 +419,66 @@ export function describeStore(name: string, make: () => Promise<StoreUnderTest>)
         expect(await store.get(idOf(2))).toBeUndefined();
       });
 
+      it('in order, whether they are small or large', async () => {
+        const many = (from: number) => Array.from({ length: 500 }, (_, n) => rootCall(idOf(from + n)));
+        await Promise.all([
+          commit(...many(1000), rootCall(idOf(1))),
+          commit(progressed(idOf(1), { attempt: 1 })),
+          commit(...many(2000), progressed(idOf(1), { attempt: 2 })),
+          commit(finished(idOf(1))),
+        ]);
+        expect((await row(idOf(1))).finished).toBeDefined();
+      });
+
+      it('the end of a call with its beginning', async () => {
+        await commit(
+          rootCall(idOf(1)),
+          rootCall(idOf(2), {
+            header: childCall(idOf(2), idOf(1)).header,
+            target: { input: bytesInput(Buffer.alloc(5000, 7)) },
+          }),
+          appended(idOf(1), 'a'),
+          finished(idOf(2), { inbox: 1 }),
+          progressed(idOf(1), { state: 'suspended', delivered: 0 }),
+        );
+        await reopen();
+        expect(await row(idOf(2))).toMatchObject({ finished: { state: 'succeeded', inbox: 1 } });
+        expect((await store.input(idOf(2)))?.value).toHaveLength(5000);
+        expect((await store.results([idOf(2)]))[0]?.output?.value.length).toBeGreaterThan(0);
+        const { calls, undelivered } = await store.recover();
+        expect(idsOf(calls)).toEqual([idOf(1)]);
+        expect(undelivered.map(({ id }) => id)).toEqual([idOf(2)]);
+      });
+
+      it('the end of a call with its beginning, and that it begins again', async () => {
+        await commit(rootCall(idOf(1)), finished(idOf(1)), progressed(idOf(1), { incarnation: 2 }));
+        expect(await row(idOf(1))).toMatchObject({ finished: undefined, progress: { incarnation: 2 } });
+      });
+
+      it('the end of a call that has made a round with its beginning', async () => {
+        await commit(
+          rootCall(idOf(1)),
+          appended(idOf(1), 'a'),
+          progressed(idOf(1), { delivered: 1 }),
+          finished(idOf(1)),
+        );
+        expect((await row(idOf(1))).finished).toBeDefined();
+        expect(await text(idOf(1))).toBe('');
+      });
+
+      it('no two ends of a call', async () => {
+        await refused(rootCall(idOf(1)), finished(idOf(1)), finished(idOf(1)));
+        await refused(rootCall(idOf(1)), rootCall(idOf(1)), finished(idOf(1)));
+        expect(await store.get(idOf(1))).toBeUndefined();
+      });
+
+      it('no round that does not continue the journal, with the progress that it made', async () => {
+        await commit(rootCall(idOf(1)), appended(idOf(1), 'ab'));
+        await refused(appended(idOf(1), 'c', 'a'), progressed(idOf(1), { delivered: 1 }));
+        await commit(appended(idOf(1), 'c', 'ab'), progressed(idOf(1), { delivered: 1 }));
+        expect(await text(idOf(1))).toBe('abc');
+      });
+
       it('nothing', async () => {
         await expect(commit()).resolves.toBeUndefined();
       });

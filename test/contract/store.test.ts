@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MemoryStore, SqliteStore } from '../../lib/scheduler/stores/index.js';
+import { MemoryStore, SqliteStore, type SqliteStoreOptions } from '../../lib/scheduler/stores/index.js';
 import { crashSqlite } from '../support/sqlite.js';
 import { driversHere } from '../support/sqlite.js';
 import { describeStore } from './store.contract.js';
@@ -19,15 +19,18 @@ describeStore('the memory store', () => {
   });
 });
 
-for (const driver of driversHere) {
-  describeStore(`the SQLite store on ${driver}`, async () => {
+for (const driver of driversHere) describeSqlite(`the SQLite store on ${driver}`, { driver, thread: false });
+describeSqlite('the SQLite store in a thread of its own', {});
+
+function describeSqlite(name: string, options: Pick<SqliteStoreOptions, 'driver' | 'thread'>): void {
+  describeStore(name, async () => {
     const directory = await mkdtemp(join(tmpdir(), 'store-'));
     // A dead process cannot be staged within one: what it leaves on the disk is copied to where the next store looks.
     let path = join(directory, '0', 'dispatch.db');
     let lives = 0;
     const stores: SqliteStore[] = [];
     const open = () => {
-      const store = new SqliteStore(path, { driver, lockTimeout: 0 });
+      const store = new SqliteStore(path, { ...options, lockTimeout: 0 });
       stores.push(store);
       return store;
     };

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { connect, type IncomingHttpStatusHeader } from 'node:http2';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import compress from '@fastify/compress';
 import fastifyHelmet from '@fastify/helmet';
@@ -14,7 +16,8 @@ import {
   type INestApplication,
   type NestInterceptor,
 } from '@nestjs/common';
-import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
+import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, APP_PIPE, NestFactory } from '@nestjs/core';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import compression from 'compression';
 import helmet from 'helmet';
@@ -275,5 +278,29 @@ describe.each(FRAMEWORKS)('the endpoint on %s', (framework) => {
     await open.close();
     running.splice(running.indexOf(open), 1);
     expect(await run(prefixed, '/one')).toBe('abab');
+  });
+});
+
+describe('the endpoint on HTTP/2', () => {
+  it('takes requests that are signed for the authority, and no others', async () => {
+    const module = { module: class AppModule {}, imports: [DispatchModule.forRoot(signedOnly)], providers: [Texts] };
+    const app = await NestFactory.create(module, new FastifyAdapter({ http2: true }), { logger: false });
+    await app.listen(0, '127.0.0.1');
+    running.push(app);
+    const origin = `http://127.0.0.1:${portOf(app)}`;
+    const session = connect(origin);
+    const body = runOf('Texts.repeat', 'ab');
+    const statusOf = async (signedFor: string): Promise<unknown> => {
+      const headers = { 'content-type': 'application/proto' };
+      const signature = signRequest({ method: 'POST', url: signedFor + PATH, headers, body }, key);
+      const length = { 'content-length': String(body.length) };
+      const stream = session.request({ ':method': 'POST', ':path': PATH, ...headers, ...signature, ...length });
+      stream.end(body);
+      const [answer] = (await once(stream, 'response')) as [IncomingHttpStatusHeader];
+      return answer[':status'];
+    };
+    expect(await statusOf(origin)).toBe(200);
+    expect(await statusOf('http://elsewhere')).toBe(403);
+    session.destroy();
   });
 });

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { PythonSdk } from './python.js';
 import { Scenarios } from './scenarios.js';
 import { theirClient } from './their-client.js';
+import { theirFrameworks } from './their-frameworks.js';
 import { theirFunctions } from './their-functions.js';
 import { theirScheduler } from './their-scheduler.js';
 
@@ -18,6 +19,7 @@ try {
   console.log(`The Python SDK: ${(await python.versions()).join(', ')}`);
   await theirScheduler(scenarios, python);
   await theirFunctions(scenarios, python, folder);
+  await theirFrameworks(scenarios, python);
   await theirClient(scenarios, python);
 } catch (error) {
   scenarios.fail('all of it could be run', error);

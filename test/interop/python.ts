@@ -9,9 +9,10 @@ const SCRIPTS = fileURLToPath(new URL('python/', import.meta.url));
 
 /**
  * The SDK's last version, which names the oldest of its dependencies only. From its version 1 on,
- * http-message-signatures no longer brings the module http_sfv, which the SDK imports.
+ * http-message-signatures no longer brings the module http_sfv, which the SDK imports. The others are the frameworks that
+ * it integrates with, and a server for the first.
  */
-const PACKAGES = ['dispatch-py==0.8.0', 'http-message-signatures<1'];
+const PACKAGES = ['dispatch-py==0.8.0', 'http-message-signatures<1', 'fastapi<1', 'uvicorn<1', 'flask<4'];
 
 /** A Python installation of its own that has the SDK. */
 export class PythonSdk {
@@ -98,5 +99,5 @@ export class PythonServer {
 /** The settings of whoever runs this are not for the processes. */
 function environment(env: Record<string, string>): Record<string, string | undefined> {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('DISPATCH_'));
-  return { ...Object.fromEntries(inherited), PYTHONUNBUFFERED: '1', ...env };
+  return { ...Object.fromEntries(inherited), PYTHONUNBUFFERED: '1', PYTHONDONTWRITEBYTECODE: '1', ...env };
 }

@@ -11,6 +11,7 @@ import {
 } from '../../lib/index.js';
 import { generateKeyPair } from '../../lib/signature/index.js';
 import { startApplication, type Application } from './application.js';
+import { begin, double, rejectsWith } from './calls.js';
 import type { PythonSdk } from './python.js';
 import type { Scenarios } from './scenarios.js';
 
@@ -137,28 +138,6 @@ async function mixed(scenarios: Scenarios, { client, url, maths }: Application, 
   });
 }
 
-/** What Node cannot make, arguments in Python's own form, a function over there makes of a plain list. */
-function begin(endpoint: string, name: string, ...args: unknown[]) {
-  return { endpoint, function: 'begin', input: [name, ...args] };
-}
-
-function double(endpoint: string) {
-  return { endpoint, function: 'double', input: 21 };
-}
-
 async function suspended(client: DispatchClient, id: DispatchID): Promise<void> {
   while ((await client.get(id))?.state !== 'suspended') await pause(20);
-}
-
-async function rejectsWith(
-  promise: Promise<unknown>,
-  type: abstract new (...args: never[]) => Error,
-  message: RegExp,
-): Promise<void> {
-  const error = await promise.then(
-    (value) => new Error(`it resolved with ${JSON.stringify(value)}`),
-    (reason: unknown) => reason,
-  );
-  ok(error instanceof type, `${String(error)} is no ${type.name}`);
-  match(error.message, message);
 }

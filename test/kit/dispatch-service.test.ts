@@ -11,7 +11,14 @@ import {
   UnauthenticatedError,
 } from '../../lib/index.js';
 import { RunResponseSchema, type RunRequestSchema, type RunRequest, type RunResponse } from '../../lib/proto.js';
-import { DispatchService, EndpointClient, pack, unpack, type DispatchServiceOptions } from '../../lib/testing/index.js';
+import {
+  DispatchService,
+  EndpointClient,
+  pack,
+  TestTime,
+  unpack,
+  type DispatchServiceOptions,
+} from '../../lib/testing/index.js';
 import { Maths } from './functions.js';
 
 const apiKey = 'the key';
@@ -316,6 +323,46 @@ describe('polls', () => {
     }
   });
 
+  it('ends calls that have expired, tells their callers, and runs nothing of theirs any more', async () => {
+    let now = Date.UTC(2030, 0, 1);
+    const { service, scripted } = script(
+      [
+        poll({ state: state('1'), calls: [{ ...callOf('slow'), correlationId: 1n, expiration: { seconds: 60n } }] }),
+        poll({ state: state('2'), calls: [{ ...callOf('deep'), correlationId: 2n }] }),
+        exit('end'),
+      ],
+      { now: () => now },
+    );
+    await service.dispatch({ calls: [callOf('f')] }, context);
+    await service.dispatchCalls();
+    now += 59_999;
+    await service.dispatchCalls();
+    expect(service.queue.map(({ request }) => request.function)).toEqual(['deep']);
+    now += 1;
+    await service.dispatchCalls();
+    expect(scripted.requests.map(({ function: name }) => name)).toEqual(['f', 'slow', 'f']);
+    expect(scripted.requests.map(resultsOf)).toEqual([['input'], ['input'], [[1, 'TimeoutError']]]);
+    expect(service.queue).toEqual([]);
+  });
+
+  it('passes by the time that it is given', async () => {
+    let now = Date.UTC(2030, 0, 1);
+    const { service, scripted } = script(
+      [poll({ state: state('1'), maxWait: { seconds: 3_600n } }), exit('end'), exit('another')],
+      { now: () => now },
+    );
+    await service.dispatch({ calls: [callOf('f')] }, context);
+    await service.dispatchCalls();
+    expect(service.queue.map(({ dueAt }) => dueAt)).toEqual([now + 3_600_000]);
+    await service.dispatchCalls();
+    expect(scripted.requests).toHaveLength(1);
+    service.start();
+    now += 3_600_000;
+    while (scripted.requests.length < 2) await new Promise((resolve) => setImmediate(resolve));
+    await service.stop();
+    expect(service.queue).toEqual([]);
+  });
+
   it.each([
     ['a poll that waits for nothing', poll({ state: state('1') })],
     ['a call without a function', poll({ state: state('1'), calls: [{ endpoint }] })],
@@ -418,6 +465,33 @@ describe('a started service', () => {
       }
       expect(maths.calls).toBe(6);
     });
+  });
+
+  it('runs an application on the time of a test', async () => {
+    const time = new TestTime();
+    const dispatch = DispatchModule.forRoot({ endpoint: { open: true } });
+    const builder = Test.createTestingModule({ imports: [dispatch], providers: [Maths] });
+    const app = (await time.control(builder).compile()).createNestApplication({ logger: false });
+    const service = new DispatchService(EndpointClient.fromApp(app), {
+      apiKey,
+      collectRoundtrips: true,
+      now: () => time.now,
+    });
+    const { dispatchIds } = await service.dispatch({ calls: [callOf('Maths.later', '3d')] }, context);
+    await service.dispatchCalls();
+    await time.advance('2d');
+    await service.dispatchCalls();
+    expect(service.queue).toHaveLength(1);
+    await time.advance('1d');
+    await service.dispatchCalls();
+    expect(service.queue).toEqual([]);
+    expect(
+      service.roundtrips
+        .get(dispatchIds[0] ?? '')
+        ?.map(([, response]) => outputOf(response))
+        .at(-1),
+    ).toBe('done');
+    await app.close();
   });
 
   it('runs nothing once it is stopped, and goes on when it is started again', async () => {

@@ -74,6 +74,21 @@ describe.each(['express', 'fastify'])('a client of an application on %s', (adapt
     expect((app.getHttpServer() as Server).listening).toBe(false);
   });
 
+  it('runs a function of an application that serves HTTPS', async () => {
+    const module = await Test.createTestingModule({
+      imports: [DispatchModule.forRoot({ verificationKey: keys.publicKey })],
+      providers: [Maths],
+    }).compile();
+    // No certificate: there is no handshake in memory.
+    const app =
+      adapter === 'express'
+        ? module.createNestApplication(new ExpressAdapter(), { httpsOptions: {} })
+        : module.createNestApplication(new FastifyAdapter({ https: {} }));
+    cleanups.push(() => app.close());
+    const client = EndpointClient.fromApp(app, { signingKey: keys.privateKey });
+    expect(outputOf(await client.run(double(21)))).toBe(42);
+  });
+
   it('reaches an application with a global prefix and an address of its own', async () => {
     const app = await create(adapter, {
       verificationKey: keys.publicKeyBase64,
@@ -121,6 +136,19 @@ describe.each(['express', 'fastify'])('a client of an application on %s', (adapt
     const client = EndpointClient.fromApp(app, { signingKey: keys.privateKey });
     await time.advance('30d');
     expect(outputOf(await client.run(double(3)))).toBe(6);
+  });
+});
+
+describe('a client of an application that serves HTTP/2', () => {
+  it('says that it does not speak it', async () => {
+    const module = await Test.createTestingModule({
+      imports: [DispatchModule.forRoot({ verificationKey: keys.publicKey })],
+      providers: [Maths],
+    }).compile();
+    const app = module.createNestApplication(new FastifyAdapter({ http2: true }));
+    cleanups.push(() => app.close());
+    const client = EndpointClient.fromApp(app, { signingKey: keys.privateKey });
+    await expect(client.run(double(21))).rejects.toThrow('speaks HTTP/1.1');
   });
 });
 

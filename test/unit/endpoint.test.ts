@@ -166,6 +166,36 @@ describe('the endpoint', () => {
     expect(logged[0]).not.toContain('4711');
   });
 
+  it.each<[string, Record<string, string>, number]>([
+    ['another origin', { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' }, 403],
+    ['another port of the machine', { 'sec-fetch-site': 'same-site', origin: 'http://localhost:8080' }, 403],
+    ['another origin, to plain HTTP', { origin: 'http://evil.example' }, 403],
+    ['no origin at all', { origin: 'null' }, 403],
+    ['the application itself', { 'sec-fetch-site': 'same-origin', origin: 'http://localhost:3000' }, 200],
+    ['the application itself, to plain HTTP', { origin: 'http://localhost:3000' }, 200],
+    ['nobody: a client of HTTP', { 'sec-fetch-mode': 'cors' }, 200],
+  ])('that is not verified answers a browser that asks for a page of %s', async (_what, headers, status) => {
+    const { endpoint } = endpointThat(() => undefined);
+    // Pages can send bytes without a content type to wherever they like.
+    const request = post(bytes, { host: 'localhost:3000', 'content-type': undefined, ...headers });
+    const response = await endpoint.handle(request);
+    expect(response.status).toBe(status);
+    if (status === 403) expect(errorOf(response)).toMatchObject({ code: 'permission_denied' });
+  });
+
+  it('runs nothing for a request whose body comes when its time is over', async () => {
+    let runs = 0;
+    const { endpoint } = endpointThat(() => runs++);
+    let arrive: (body: Uint8Array) => void = () => undefined;
+    const arrived = new Promise<Uint8Array>((resolve) => (arrive = resolve));
+    const read = (): Promise<Uint8Array> => arrived;
+    const response = await endpoint.handle({ ...post(bytes, { 'connect-timeout-ms': '1' }), read });
+    expect(response.status).toBe(408);
+    arrive(bytes);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(runs).toBe(0);
+  });
+
   it('reports each answer of a function', async () => {
     const seen: [string, Status][] = [];
     const { endpoint } = endpointThat(() => undefined, {
@@ -196,7 +226,31 @@ describe('the endpoint with a verification key', () => {
 
   it('has vectors', () => expect(vectors.length).toBeGreaterThan(5));
 
+  const inBody = 'body changed after signing';
+  const refusedByHead = vectors.filter(({ name, valid }) => valid === false && name !== inBody);
+
+  it.each(refusedByHead.map((vector) => [vector.name, vector] as const))(
+    'reads no body for: %s',
+    async (_name, vector) => {
+      const { status, wasRead } = await judge(vector);
+      expect([401, 403]).toContain(status);
+      expect(wasRead).toBe(false);
+    },
+  );
+
+  it('reads the body that is not the one that was signed', async () => {
+    const changed = vectors.find(({ name }) => name === inBody);
+    expect(changed && (await judge(changed))).toEqual({ status: 403, wasRead: true });
+  });
+
   it.each(vectors.map((vector) => [vector.name, vector] as const))('judges: %s', async (_name, vector) => {
+    const { status } = await judge(vector);
+    const refused = status === 401 || status === 403;
+    if (vector.valid !== null) expect(refused).toBe(!vector.valid);
+    if (vector.valid === false && vector.http_status !== null) expect(status).toBe(vector.http_status);
+  });
+
+  async function judge(vector: SignatureVector): Promise<{ status: number; wasRead: boolean }> {
     const verify = verifierOf({ value: key.public_base64, source: 'the key' }, { now: () => vector.now * 1000 });
     const { endpoint } = endpointThat(() => undefined, { verify });
     const headers = Object.fromEntries(
@@ -204,15 +258,17 @@ describe('the endpoint with a verification key', () => {
     );
     const url = new URL(vector.url);
     const body = Buffer.from(vector.body_base64, 'base64');
-    const response = await endpoint.handle({
+    let wasRead = false;
+    const { status } = await endpoint.handle({
       method: vector.method,
       procedure: PATH,
       target: url.pathname + url.search,
       headers: { host: url.host, ...headers, 'content-length': String(Math.max(1, body.length)) },
-      read: async () => body,
+      read: async () => {
+        wasRead = true;
+        return body;
+      },
     });
-    const refused = response.status === 401 || response.status === 403;
-    if (vector.valid !== null) expect(refused).toBe(!vector.valid);
-    if (vector.valid === false && vector.http_status !== null) expect(response.status).toBe(vector.http_status);
-  });
+    return { status, wasRead };
+  }
 });

@@ -26,7 +26,7 @@ describe.each(driversHere)('a SQLite store on %s whose process is killed', (driv
       for (let n = 0; n < commits; n++) acknowledged = Number(await child.line());
       acknowledged = Math.max(acknowledged, ...(await child.kill()).map(Number));
 
-      const store = new SqliteStore(path, { driver, lockTimeout: 0 });
+      const store = new SqliteStore(path, { driver, thread: false, lockTimeout: 0 });
       await store.open();
       const { calls, inFlight } = await store.recover();
       // One commit more than was acknowledged may have been made.

@@ -20,7 +20,8 @@ describe.each(driversHere)('a SQLite store on %s', (driver) => {
   });
   afterEach(() => rm(directory, { recursive: true }));
 
-  const storeAt = (file: string, maxPages?: number) => new SqliteStore(file, { driver, lockTimeout: 0, maxPages });
+  const storeAt = (file: string, maxPages?: number) =>
+    new SqliteStore(file, { driver, thread: false, lockTimeout: 0, maxPages });
   const execute = async (sql: string) => {
     const connection = (await loadDriver(driver)).open(path);
     connection.exec(sql);
@@ -153,7 +154,7 @@ describe.each(driversHere)('a SQLite store on %s', (driver) => {
   });
 
   it.each(driversHere)('opens what %s has written', async (other) => {
-    const writer = new SqliteStore(path, { driver: other, lockTimeout: 0 });
+    const writer = new SqliteStore(path, { driver: other, thread: false, lockTimeout: 0 });
     await writer.open();
     await writer.commit([rootCall(idOf(1)), rootCall(idOf(2)), finished(idOf(2))]);
     await writer.close();

@@ -1,11 +1,12 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { CancelledError, Status, TimeoutError } from '../../errors/index.js';
 import type { Error as WireError } from '../../gen/dispatch/sdk/v1/error_pb.js';
+import { callResult } from '../../protocol/index.js';
 import type { FinishedCall } from '../store.js';
 import type { Core } from './core.js';
 import { errorForCaller } from './foreign.js';
 import type { CallRecord } from './record.js';
-import { callResult, failure } from './results.js';
+import { failure } from './results.js';
 
 /** Ends calls, and tells who waits for them once the end is committed. */
 export class Completion {
@@ -71,12 +72,9 @@ export class Completion {
     for (const child of record.children ?? []) child.parent = undefined;
     record.children = undefined;
     core.intake.noteFinished(header.id);
-    core.waits.settle({
-      id: header.id,
-      state: finished.state,
-      status: finished.status,
-      result: finished.result,
-    });
+    const { state, status, result } = finished;
+    if (header.parentId === '' || core.waits.isAwaited(header.id))
+      core.waits.settle({ id: header.id, state, status, result });
     if (parent) this.tellParent(parent, record, finished);
   }
 

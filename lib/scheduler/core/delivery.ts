@@ -1,11 +1,12 @@
 import type { CallResult } from '../../gen/dispatch/sdk/v1/call_pb.js';
+import { callResult } from '../../protocol/index.js';
 import type { DispatchId, FinishedCall, Recovery } from '../store.js';
 import type { Core } from './core.js';
 import { foreignResult } from './foreign.js';
 import { resultBytes, resultSize } from './payloads.js';
 import { Deque } from './deque.js';
 import type { CallRecord, InboxItem } from './record.js';
-import { callResult, failure } from './results.js';
+import { failure } from './results.js';
 import type { Run } from './run.js';
 import { MAX_RESULTS } from './validation.js';
 

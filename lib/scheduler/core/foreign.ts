@@ -1,12 +1,13 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { CallResult } from '../../gen/dispatch/sdk/v1/call_pb.js';
 import type { Error as WireError } from '../../gen/dispatch/sdk/v1/error_pb.js';
+import { callResult } from '../../protocol/index.js';
 import { create } from '@bufbuild/protobuf';
 import { ErrorSchema } from '../../gen/dispatch/sdk/v1/error_pb.js';
 import { isExtendedAny } from '../../values/index.js';
 import type { Core } from './core.js';
 import type { CallRecord } from './record.js';
-import { callResult, failure } from './results.js';
+import { failure } from './results.js';
 
 /** Whether the message is one of ours, which nobody knows who does not speak the extension. */
 export function isOwnType(any: Any): boolean {

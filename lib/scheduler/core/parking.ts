@@ -82,6 +82,7 @@ export class Parking {
     const fn = core.functions.entry(target.endpoint, target.function);
     const record = new CallRecord(header, fn, target.version, freshProgress(now, progress.incarnation + 1));
     core.add(record);
+    core.waits.forgetOutcome(id);
     core.commits.revive(record);
   }
 

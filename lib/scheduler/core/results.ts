@@ -1,9 +1,6 @@
 import { create } from '@bufbuild/protobuf';
-import type { Any } from '@bufbuild/protobuf/wkt';
 import { Status } from '../../errors/index.js';
-import { CallResultSchema, type CallResult } from '../../gen/dispatch/sdk/v1/call_pb.js';
 import { ErrorSchema, type Error as WireError } from '../../gen/dispatch/sdk/v1/error_pb.js';
-import type { DispatchId } from '../store.js';
 
 /** An error as the protocol has it. */
 export function failure(type: string, message: string): WireError {
@@ -16,20 +13,6 @@ export function failure(type: string, message: string): WireError {
 /** The error of a run that failed with a status and did not say why. */
 export function unexplained(status: Status): WireError {
   return failure(ERROR_TYPES[status] ?? 'PermanentError', `the function answered ${Status[status]} without an error`);
-}
-
-export function callResult(
-  id: DispatchId,
-  correlationId: bigint,
-  output: Any | undefined,
-  error: WireError | undefined,
-): CallResult {
-  const result = create(CallResultSchema);
-  result.dispatchId = id;
-  result.correlationId = correlationId;
-  if (output) result.output = output;
-  if (error) result.error = error;
-  return result;
 }
 
 /** The wire type of errors that say no more than their status. */

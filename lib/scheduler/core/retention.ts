@@ -27,11 +27,14 @@ export class Retention {
 
   /** Whether there may be more. */
   private async purgeSlice(): Promise<boolean> {
-    const { store, settings, clock, records, purging, commits } = this.core;
+    const { store, settings, clock, records, purging, commits, waits } = this.core;
     const found = await store.finishedBefore(clock.now() - settings.retention, SLICE);
     const ids = found.filter((id) => !records.has(id));
     if (ids.length === 0 || !this.core.active) return false;
-    for (const id of ids) purging.add(id);
+    for (const id of ids) {
+      purging.add(id);
+      waits.forgetOutcome(id);
+    }
     try {
       commits.purge(ids);
       await commits.durable();

@@ -51,6 +51,11 @@ export class Run implements RunContext {
     this.lastPlace = progress.delivered;
   }
 
+  /** Itself, for endpoints that speak the extension. */
+  get context(): RunContext | undefined {
+    return this.extended ? this : undefined;
+  }
+
   /** Made when someone looks at it: most runs end before. */
   get signal(): AbortSignal {
     this.controller ??= new AbortController();

@@ -1,10 +1,10 @@
 import { create, fromBinary } from '@bufbuild/protobuf';
-import { AnySchema, timestampFromMs, type Any } from '@bufbuild/protobuf/wkt';
+import { AnySchema, type Any } from '@bufbuild/protobuf/wkt';
 import { CancelledError, Status } from '../../errors/index.js';
 import type { CallResult } from '../../gen/dispatch/sdk/v1/call_pb.js';
-import { RunRequestSchema, type RunRequest } from '../../gen/dispatch/sdk/v1/function_pb.js';
-import { PollResultSchema } from '../../gen/dispatch/sdk/v1/poll_pb.js';
-import type { RunAnswer } from '../../protocol/index.js';
+import type { RunRequest } from '../../gen/dispatch/sdk/v1/function_pb.js';
+import type { PollResult } from '../../gen/dispatch/sdk/v1/poll_pb.js';
+import { pollResultMessage, runRequest, type RunAnswer } from '../../protocol/index.js';
 import type { Core } from './core.js';
 import { isOwnType, refusedInput } from './foreign.js';
 import type { FunctionPolicy, Milliseconds } from './options.js';
@@ -98,15 +98,9 @@ export class Runs {
   private transmit(run: Run, request: RunRequest | undefined): void {
     if (request === undefined || !isCurrent(run)) return;
     const { record } = run;
-    const options = {
-      context: run.extended ? run : undefined,
-      get signal() {
-        return run.signal;
-      },
-    };
     let answer: Promise<RunAnswer>;
     try {
-      answer = this.core.transport.run(record.fn.endpoint, request, options);
+      answer = this.core.transport.run(record.fn.endpoint, request, run);
     } catch (error) {
       return this.core.outcomes.transportFailed(run, error);
     }
@@ -154,29 +148,23 @@ export class Runs {
 
   private withResults(run: Run, results: CallResult[], state: Uint8Array | undefined): RunRequest | undefined {
     if (!isCurrent(run)) return undefined;
-    const pollResult = create(PollResultSchema);
-    pollResult.results = results;
-    if (state && run.record.foreignState === 'typed') {
-      pollResult.state = { case: 'typedCoroutineState', value: fromBinary(AnySchema, state) };
-    } else if (state) {
-      pollResult.state = { case: 'coroutineState', value: state };
-    }
+    const pollResult = pollResultMessage(stateOf(run, state), results);
     const request = this.request(run);
     request.directive = { case: 'pollResult', value: pollResult };
     return request;
   }
 
   private request({ record }: Run): RunRequest {
-    const { header } = record;
-    const request = create(RunRequestSchema);
-    request.function = record.fn.name;
-    request.dispatchId = header.id;
-    request.parentDispatchId = header.parentId;
-    request.rootDispatchId = header.rootId;
-    request.creationTime = timestampFromMs(header.createdAt);
-    if (header.expiresAt !== undefined) request.expirationTime = timestampFromMs(header.expiresAt);
-    return request;
+    const { id, parentId, rootId, createdAt, expiresAt } = record.header;
+    return runRequest(record.fn.name, id, parentId, rootId, createdAt, expiresAt);
   }
+}
+
+function stateOf({ record }: Run, state: Uint8Array | undefined): PollResult['state'] {
+  if (state === undefined) return { case: undefined };
+  return record.foreignState === 'typed'
+    ? { case: 'typedCoroutineState', value: fromBinary(AnySchema, state) }
+    : { case: 'coroutineState', value: state };
 }
 
 export function isCurrent(run: Run): boolean {

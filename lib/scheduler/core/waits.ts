@@ -2,6 +2,7 @@ import { NotFoundError, TimeoutError } from '../../errors/index.js';
 import type { DispatchId } from '../store.js';
 import type { CallOutcome, WaitOptions } from './calls.js';
 import type { Core } from './core.js';
+import { RecentOutcomes } from './recent-outcomes.js';
 import { Task } from './timers.js';
 
 /** Someone who waits for the end of a call. */
@@ -13,6 +14,7 @@ export interface Waiter {
 /** Who waits for which call, inside of this process. */
 export class Waits {
   private readonly waiters = new Map<DispatchId, Set<Waiter>>();
+  private readonly recent = new RecentOutcomes();
 
   constructor(private readonly core: Core) {}
 
@@ -32,7 +34,7 @@ export class Waits {
   async wait(id: DispatchId, { timeout, signal }: WaitOptions): Promise<CallOutcome> {
     signal?.throwIfAborted();
     if (!this.core.records.has(id)) {
-      const outcome = await this.lookUp(id);
+      const outcome = this.recent.get(id) ?? (await this.lookUp(id));
       if (outcome) return outcome;
       // It began again while the store was asked.
       if (!this.core.records.has(id)) throw unknownCall(id);
@@ -72,27 +74,37 @@ export class Waits {
     return { id, state: row.finished.state, status: row.finished.status, result };
   }
 
+  isAwaited(id: DispatchId): boolean {
+    return this.waiters.has(id);
+  }
+
   /** The end of the call is committed. */
   settle(outcome: CallOutcome): void {
-    for (const waiter of this.take(outcome.id)) waiter.settle(outcome);
+    const waiters = this.take(outcome.id);
+    if (waiters === undefined) return this.recent.add(outcome);
+    for (const waiter of waiters) waiter.settle(outcome);
+  }
+
+  /** What is known of the end of the call does not hold any more: it is removed, or begins again. */
+  forgetOutcome(id: DispatchId): void {
+    this.recent.forget(id);
   }
 
   /** The call was never made: its commit failed. */
   forget(id: DispatchId): void {
-    for (const waiter of this.take(id)) waiter.fail(unknownCall(id));
+    for (const waiter of this.take(id) ?? []) waiter.fail(unknownCall(id));
   }
 
   /** Nobody will hear of anything any more. */
   failAll(error: Error): void {
     for (const id of [...this.waiters.keys()]) {
-      for (const waiter of this.take(id)) waiter.fail(error);
+      for (const waiter of this.take(id) ?? []) waiter.fail(error);
     }
   }
 
-  private take(id: DispatchId): Iterable<Waiter> {
+  private take(id: DispatchId): Iterable<Waiter> | undefined {
     const waiters = this.waiters.get(id);
-    if (waiters === undefined) return [];
-    this.waiters.delete(id);
+    if (waiters !== undefined) this.waiters.delete(id);
     return waiters;
   }
 }

@@ -20,7 +20,7 @@ import type {
   Timestamp,
 } from '../store.js';
 import { matches } from './call.filter.js';
-import { encodeAny, encodeResult } from './encoding.js';
+import { encodeAny, encodeResult } from '../../protocol/index.js';
 import {
   refuseAppendToTyped,
   refuseExisting,

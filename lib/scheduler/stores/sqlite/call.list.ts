@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isFinished } from '../../store.js';
-import type { CallFilter, CallPage } from '../../store.js';
+import type { CallFilter } from '../../store.js';
 import type { SqlRow, SqlValue } from './driver.js';
-import { callRow, number, stateCode, stateMask, text } from './rows.js';
+import { number, stateCode, stateMask, text } from './rows.js';
 import type { Statements } from './statements.js';
 
 /** How many rows one statement may look at before the event loop has a turn: some milliseconds. */
@@ -17,11 +17,17 @@ interface Page {
   readonly after?: string;
 }
 
+/** A page of calls, each as `callRow` reads it. */
+export interface CallTextPage {
+  readonly calls: string[];
+  readonly next: string | undefined;
+}
+
 /**
  * Lists calls, newest first.
  * @param statements is asked again after each turn of the event loop: the store may have been closed
  */
-export async function listCalls(statements: () => Statements, filter: CallFilter, page: Page): Promise<CallPage> {
+export async function listCalls(statements: () => Statements, filter: CallFilter, page: Page): Promise<CallTextPage> {
   // One more than asked for tells whether there is a next page.
   const rows = await findRows(
     statements,
@@ -32,7 +38,7 @@ export async function listCalls(statements: () => Statements, filter: CallFilter
   const shown = rows.slice(0, page.limit);
   const last = shown.at(-1);
   return {
-    rows: shown.map(callRow),
+    calls: shown.map((row) => text(row['call'])),
     next: last && rows.length > shown.length ? String(number(last['seq'])) : undefined,
   };
 }

@@ -1,154 +1,161 @@
 import { crc32 } from 'node:zlib';
-import { isFinished } from '../../store.js';
-import type { CallProgress, CallTarget, DispatchId, Mutation, StoreError } from '../../store.js';
-import { encodeAny, encodeResult } from '../encoding.js';
+import type { DispatchId, StoreError } from '../../store.js';
 import * as refusals from '../refusals.js';
-import { highHalf, JournalKind, lowHalf, number, stateCode } from './rows.js';
+import { isEndCode, JournalKind, number } from './rows.js';
 import type { Statements } from './statements.js';
+import { Op, TapeReader, type Tape } from './tape.js';
 
 /** A larger input has a table of its own, because a call's row is written again with each change of its progress. */
 const MAX_INPUT_IN_ROW = 1024;
 
+/** The columns `state` to `cancel_by`. */
+type Progress = [number, number, number, number, number, number, number, number, number | null, number | null];
+/** The columns `state`, `status`, `finished_at`, `inbox` and `result`. */
+type End = [number, number, number, number, Uint8Array];
+
 /** Writes mutations, inside of a transaction that someone else begins and ends. */
 export class MutationWriter {
-  /** @param lastSeq the number of the last call that was created */
   constructor(
     private readonly store: string,
     private readonly statements: Statements,
-    private lastSeq: number,
   ) {}
 
-  apply(mutation: Mutation): void {
-    switch (mutation.type) {
-      case 'create':
-        this.create(mutation);
-        return;
-      case 'progress':
-        this.setProgress(mutation.id, mutation.type, mutation.progress);
-        return;
-      case 'replace':
-        this.setProgress(mutation.id, mutation.type, mutation.progress);
-        this.statements.clearJournal.run(mutation.id);
-        if (mutation.target) this.setTarget(mutation.id, mutation.target);
-        return;
-      case 'append':
-        this.append(mutation);
-        return;
-      case 'state':
-        this.setForeignState(mutation);
-        return;
-      case 'finish':
-        this.finish(mutation);
-        return;
-      case 'purge':
-        for (const id of mutation.ids) {
-          if (this.statements.purgeCall.run(id) === 0 && this.exists(id))
-            throw refusals.refuseUnfinishedPurge(this.store, id);
-        }
-        return;
+  applyAll(tape: Tape): void {
+    const reader = new TapeReader(tape);
+    while (!reader.isAtEnd) this.apply(reader);
+  }
+
+  private apply(tape: TapeReader): void {
+    const op = tape.number();
+    switch (op) {
+      case Op.CREATE:
+        return this.create(tape);
+      case Op.CREATE_FINISHED:
+        return this.createFinished(tape);
+      case Op.PROGRESS:
+        return this.setProgress(tape.text(), 'progress', progressOf(tape));
+      case Op.REPLACE:
+        return this.replace(tape.text(), progressOf(tape));
+      case Op.REPLACE_TARGET:
+        return this.replaceTarget(tape);
+      case Op.APPEND:
+        return this.append(tape.text(), tape.number(), tape.number(), bytesOf(tape));
+      case Op.ADVANCE:
+        return this.advance(tape.text(), tape.number(), tape.number(), bytesOf(tape), progressOf(tape));
+      case Op.STATE:
+        return this.setForeignState(tape.text(), tape.number() === 1, bytesOf(tape));
+      case Op.FINISH:
+        return this.finish(tape.text(), endOf(tape));
+      case Op.PURGE:
+        return this.purge(tape.text());
+      default:
+        throw new RangeError(`the tape of a commit has no operation ${op}`);
     }
   }
 
-  private create({ header, target, progress }: Extract<Mutation, { type: 'create' }>): void {
-    if (isFinished(progress.state)) throw refusals.refuseFinishedProgress(this.store, header.id);
-    const input = encodeInput(target);
-    const isLarge = input !== null && input.length > MAX_INPUT_IN_ROW;
-    const created = this.statements.createCall.run(
-      ++this.lastSeq,
-      header.id,
-      header.rootId === header.id ? null : header.rootId,
-      header.parentId === '' ? null : header.parentId,
-      highHalf(header.correlationId),
-      lowHalf(header.correlationId),
-      header.parentIncarnation,
-      header.createdAt,
-      header.expiresAt ?? null,
-      target.endpoint,
-      target.function,
-      target.version,
-      isLarge ? 1 : 0,
-      isLarge ? null : input,
-      stateCode(progress.state),
-      progress.dueAt,
-      progress.attempt,
-      progress.crashes,
-      progress.incarnation,
-      progress.delivered,
-      progress.minResults,
-      progress.maxResults,
-      progress.wakeAt ?? null,
-      progress.cancelBy ?? null,
-      header.priority,
-      header.key,
-    );
-    if (created === 0) throw refusals.refuseExisting(this.store, header.id);
-    if (isLarge) this.statements.putLargeInput.run(input, header.id);
+  private create(tape: TapeReader): void {
+    const [id, values, largeInput] = this.newRow(tape);
+    if (this.statements.createCall.run(...values) === 0) throw refusals.refuseExisting(this.store, id);
+    if (largeInput) this.statements.putLargeInput.run(largeInput, id);
   }
 
-  private setProgress(id: DispatchId, type: 'progress' | 'replace', progress: CallProgress): void {
-    if (isFinished(progress.state)) throw refusals.refuseFinishedProgress(this.store, id);
-    if (this.tryProgress(id, progress)) return;
+  private createFinished(tape: TapeReader): void {
+    const [id, values, largeInput] = this.newRow(tape);
+    const [state, ...end] = endOf(tape);
+    values[STATE_OF_NEW_ROW] = state;
+    if (this.statements.createFinishedCall.run(...values, ...end) === 0) throw refusals.refuseExisting(this.store, id);
+    if (largeInput) this.statements.putLargeInput.run(largeInput, id);
+  }
+
+  /** A call's id, the parameters of `createCall`, and its input where that has a table of its own. */
+  private newRow(tape: TapeReader): [DispatchId, (number | string | Uint8Array | null)[], Uint8Array | undefined] {
+    const id = tape.text();
+    const root = tape.text();
+    const parent = tape.text();
+    const values: (number | string | Uint8Array | null)[] = [
+      tape.number(),
+      id,
+      root === id ? null : root,
+      parent === '' ? null : parent,
+      tape.number(),
+      tape.number(),
+      tape.number(),
+      tape.number(),
+      tape.optional(),
+      tape.number(),
+      tape.text(),
+      tape.text(),
+      tape.text(),
+      tape.text(),
+    ];
+    const input = tape.blob();
+    const isLarge = input !== null && input.length > MAX_INPUT_IN_ROW;
+    values.push(isLarge ? 1 : 0, isLarge ? null : input);
+    const progress = progressOf(tape);
+    if (isEndCode(progress[0])) throw refusals.refuseFinishedProgress(this.store, id);
+    values.push(...progress);
+    return [id, values, isLarge ? input : undefined];
+  }
+
+  private setProgress(id: DispatchId, type: 'progress' | 'replace', progress: Progress): void {
+    if (isEndCode(progress[0])) throw refusals.refuseFinishedProgress(this.store, id);
+    if (this.statements.setProgress.run(...progress, id) === 1) return;
     // Only a finished call that is run again gets here: what it had ended with goes.
     if (this.statements.reopen.run(id) === 0) throw refusals.refuseUnknown(this.store, type, id);
-    this.tryProgress(id, progress);
+    this.statements.setProgress.run(...progress, id);
   }
 
-  private tryProgress(id: DispatchId, progress: CallProgress): boolean {
-    return (
-      this.statements.setProgress.run(
-        stateCode(progress.state),
-        progress.dueAt,
-        progress.attempt,
-        progress.crashes,
-        progress.incarnation,
-        progress.delivered,
-        progress.minResults,
-        progress.maxResults,
-        progress.wakeAt ?? null,
-        progress.cancelBy ?? null,
-        id,
-      ) === 1
-    );
+  private replace(id: DispatchId, progress: Progress): void {
+    this.setProgress(id, 'replace', progress);
+    this.statements.clearJournal.run(id);
   }
 
-  private setTarget(id: DispatchId, target: CallTarget): void {
-    const input = encodeInput(target);
+  private replaceTarget(tape: TapeReader): void {
+    const id = tape.text();
+    this.replace(id, progressOf(tape));
+    const [endpoint, name, version, input] = [tape.text(), tape.text(), tape.text(), tape.blob()];
     const isLarge = input !== null && input.length > MAX_INPUT_IN_ROW;
-    this.statements.setTarget.run(
-      target.endpoint,
-      target.function,
-      target.version,
-      isLarge ? 1 : 0,
-      isLarge ? null : input,
-      id,
-    );
+    this.statements.setTarget.run(endpoint, name, version, isLarge ? 1 : 0, isLarge ? null : input, id);
     if (isLarge) this.statements.putLargeInput.run(input, id);
   }
 
-  private append({ id, journal, position }: Extract<Mutation, { type: 'append' }>): void {
-    const start = position.bytes - journal.length;
-    if (this.statements.moveJournalEnd.run(position.bytes, position.digest, id, start) === 0) {
-      throw this.refusedAppend(id, position.bytes, journal.length);
+  private append(id: DispatchId, end: number, digest: number, journal: Uint8Array): void {
+    const start = end - journal.length;
+    if (this.statements.moveJournalEnd.run(end, digest, id, start) === 0) {
+      throw this.refusedAppend(id, end, journal.length);
     }
-    if (journal.length > 0) this.statements.addToJournal.run(position.bytes, journal, id);
+    if (journal.length > 0) this.statements.addToJournal.run(end, journal, id);
   }
 
-  private setForeignState({ id, state, typed }: Extract<Mutation, { type: 'state' }>): void {
+  private advance(id: DispatchId, end: number, digest: number, journal: Uint8Array, progress: Progress): void {
+    if (isEndCode(progress[0])) throw refusals.refuseFinishedProgress(this.store, id);
+    const start = end - journal.length;
+    if (this.statements.advance.run(end, digest, ...progress, id, start) === 0) {
+      throw this.refusedAppend(id, end, journal.length);
+    }
+    if (journal.length > 0) this.statements.addToJournal.run(end, journal, id);
+  }
+
+  private setForeignState(id: DispatchId, typed: boolean, state: Uint8Array): void {
     this.statements.removeJournal.run(id);
     const kind = typed ? JournalKind.TYPED : JournalKind.BYTES;
-    if (this.statements.setForeignState.run(state.length, crc32(state), kind, id) === 0)
+    if (this.statements.setForeignState.run(state.length, crc32(state), kind, id) === 0) {
       throw this.refusedEnd(id, 'state');
+    }
     if (state.length > 0) this.statements.addToJournal.run(state.length, state, id);
   }
 
-  private finish({ id, finished }: Extract<Mutation, { type: 'finish' }>): void {
-    const result = encodeResult(finished.result);
-    const { state, status, finishedAt, inbox } = finished;
-    if (this.statements.finish.run(stateCode(state), status, finishedAt, inbox, result, id) === 1) return;
+  private finish(id: DispatchId, end: End): void {
+    if (this.statements.finish.run(...end, id) === 1) return;
     const row = this.statements.journalEnd.get(id);
     if (!row || row['finished_at'] !== null) throw this.refusedEnd(id, 'finish');
     this.statements.clearJournal.run(id);
-    this.statements.finish.run(stateCode(state), status, finishedAt, inbox, result, id);
+    this.statements.finish.run(...end, id);
+  }
+
+  private purge(id: DispatchId): void {
+    if (this.statements.purgeCall.run(id) > 0 || !this.exists(id)) return;
+    throw refusals.refuseUnfinishedPurge(this.store, id);
   }
 
   private refusedAppend(id: DispatchId, given: number, length: number): StoreError {
@@ -158,7 +165,7 @@ export class MutationWriter {
     return refusals.refusePosition(this.store, id, given, number(row['journal_bytes']) + length);
   }
 
-  private refusedEnd(id: DispatchId, type: Mutation['type']): StoreError {
+  private refusedEnd(id: DispatchId, type: 'append' | 'state' | 'finish'): StoreError {
     return this.exists(id)
       ? refusals.refuseFinished(this.store, type, id)
       : refusals.refuseUnknown(this.store, type, id);
@@ -169,6 +176,30 @@ export class MutationWriter {
   }
 }
 
-function encodeInput(target: CallTarget): Uint8Array | null {
-  return target.input ? encodeAny(target.input) : null;
+/** Where `state` stands among the parameters of `createCall`. */
+const STATE_OF_NEW_ROW = 16;
+
+function progressOf(tape: TapeReader): Progress {
+  return [
+    tape.number(),
+    tape.number(),
+    tape.number(),
+    tape.number(),
+    tape.number(),
+    tape.number(),
+    tape.number(),
+    tape.number(),
+    tape.optional(),
+    tape.optional(),
+  ];
+}
+
+function endOf(tape: TapeReader): End {
+  return [tape.number(), tape.number(), tape.number(), tape.number(), bytesOf(tape)];
+}
+
+function bytesOf(tape: TapeReader): Uint8Array {
+  const bytes = tape.blob();
+  if (bytes === null) throw new RangeError('the tape of a commit has no bytes where some belong');
+  return bytes;
 }

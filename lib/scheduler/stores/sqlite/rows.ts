@@ -1,6 +1,6 @@
-import type { CallRow, CallState, FinishedCall } from '../../store.js';
+import type { CallRow, CallState, FinishedCall, Recovery } from '../../store.js';
 import { isFinished } from '../../store.js';
-import type { SqlRow, SqlValue } from './driver.js';
+import type { SqlValue } from './driver.js';
 import { DamagedError } from './errors.js';
 
 /** Numbers of the states in the file: never change one. */
@@ -19,6 +19,7 @@ export const JournalKind = { ROUNDS: 0, BYTES: 1, TYPED: 2 } as const;
 const FOREIGN_STATES = [undefined, 'bytes', 'typed'] as const;
 
 export const stateCode = (state: CallState): number => STATE_CODES[state];
+export const isEndCode = (code: number): boolean => code >= STATE_CODES.succeeded;
 
 /** A set of states as a number with one bit for each. */
 export function stateMask(states: CallState | readonly CallState[] | undefined): number {
@@ -34,8 +35,8 @@ export const CALL = `seq, json_array(id, root, parent, correlation_high, correla
   expires_at, endpoint, function, version, state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results,
   wake_at, cancel_by, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, priority, limit_key) AS call`;
 
-export function callRow(row: SqlRow): CallRow {
-  const values = JSON.parse(text(row['call'])) as SqlValue[];
+export function callRow(call: string): CallRow {
+  const values = JSON.parse(call) as SqlValue[];
   const id = text(values[0]);
   return {
     header: {
@@ -65,6 +66,17 @@ export function callRow(row: SqlRow): CallRow {
     position: { bytes: number(values[21]), digest: number(values[22]) },
     foreignState: FOREIGN_STATES[number(values[23])],
     finished: finished(stateOf(values[11]), values),
+  };
+}
+
+/** What `undeliveredResults` says of a result. */
+export function undeliveredResult(result: string): Recovery['undelivered'][number] {
+  const [id, parent, high, low, inbox] = JSON.parse(result) as SqlValue[];
+  return {
+    id: text(id),
+    parentId: text(parent),
+    correlationId: correlationId(number(high), number(low)),
+    inbox: number(inbox),
   };
 }
 

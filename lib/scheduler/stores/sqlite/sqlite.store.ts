@@ -7,22 +7,24 @@ import { CallResultSchema } from '../../../gen/dispatch/sdk/v1/call_pb.js';
 import type { CallResult } from '../../../gen/dispatch/sdk/v1/call_pb.js';
 import { StoreError } from '../../store.js';
 import type { CallFilter, CallPage, CallRow, DispatchId, Mutation, Recovery, Store, Timestamp } from '../../store.js';
-import { listCalls } from './call.list.js';
+import type { DatabaseHandle } from './database.handle.js';
+import { Database, notOpen } from './database.js';
+import { LocalDatabase } from './database.local.js';
+import { DatabasePair } from './database.pair.js';
+import { DatabaseThread } from './database.thread.js';
 import { loadDriver } from './driver.choice.js';
-import { blobOf } from './driver.js';
-import type { SqliteConnection, SqliteDriver, SqliteDriverName } from './driver.js';
-import { isSchemaMismatch, corruptError, storeError } from './errors.js';
+import type { SqliteDriver, SqliteDriverName } from './driver.js';
+import { storeError } from './errors.js';
 import { FileLock } from './file.lock.js';
-import { MutationWriter } from './mutations.js';
-import { callRow, correlationId, number, text } from './rows.js';
+import { callRow, undeliveredResult } from './rows.js';
 import { RunningMarks } from './running.marks.js';
-import { bringToCurrentVersion, rollBack } from './schema.js';
-import { prepareStatements } from './statements.js';
-import type { Statements } from './statements.js';
+import { TapeRecorder } from './tape.js';
 
 export interface SqliteStoreOptions {
   /** How many milliseconds `open` waits for another process to let go of the file. Default: 10,000, so that a restart may overlap. */
   readonly lockTimeout?: number;
+  /** False: all SQL is carried out in the thread that uses the store, which stands still meanwhile. Default: true, a thread of its own for all that takes long. */
+  readonly thread?: boolean;
   /** For tests: this driver, instead of the best one that is there. */
   readonly driver?: SqliteDriverName;
   /** For tests of a full disk: how many pages (of 4,096 bytes) the file may have. Default: no limit. */
@@ -32,15 +34,12 @@ export interface SqliteStoreOptions {
 /** What is there while the store is open. */
 interface Session {
   readonly lock: FileLock;
-  readonly connection: SqliteConnection;
-  readonly statements: Statements;
-  readonly writer: MutationWriter;
+  readonly database: DatabaseHandle;
+  readonly recorder: TapeRecorder;
   readonly marks: RunningMarks;
   readonly inFlight: readonly DispatchId[];
 }
 
-/** How long a statement waits for a program that reads or copies the file, such as a database shell. */
-const BUSY_TIMEOUT_MS = 1000;
 const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
 
 /**
@@ -70,49 +69,45 @@ export class SqliteStore implements Store {
     const timeout = this.options.lockTimeout ?? DEFAULT_LOCK_TIMEOUT_MS;
     const lock = await FileLock.acquire(driver, path, timeout, () => RunningMarks.ownerPid(path));
     try {
-      this.session = this.openFile(driver, path, lock);
+      this.session = await this.openFile(driver, path, lock);
     } catch (error) {
       lock.release();
       throw storeError(error, this.name);
     }
   }
 
-  close(): Promise<void> {
-    return this.use((session) => {
-      this.session = undefined;
-      this.recovered.clear();
-      endSession(session);
-    });
-  }
-
-  recover(): Promise<Recovery> {
-    return this.use(({ statements, inFlight }) => {
-      return {
-        calls: statements.unfinishedCalls.all().map(callRow),
-        undelivered: statements.undeliveredResults.all().map((row) => ({
-          id: text(row['id']),
-          parentId: text(row['parent']),
-          correlationId: correlationId(number(row['correlation_high']), number(row['correlation_low'])),
-          inbox: number(row['inbox']),
-        })),
-        inFlight: [...inFlight],
-      };
-    });
-  }
-
-  commit(mutations: readonly Mutation[]): Promise<void> {
-    return this.use(({ connection, statements, writer }) => {
-      if (mutations.length === 0) return;
-      statements.begin.run();
+  async close(): Promise<void> {
+    const { lock, marks, database } = this.requireOpen();
+    this.session = undefined;
+    this.recovered.clear();
+    try {
       try {
-        for (const mutation of mutations) writer.apply(mutation);
-        statements.commit.run();
-      } catch (error) {
-        rollBack(connection);
-        throw error;
+        marks.close();
+      } finally {
+        await database.close();
       }
-      this.forgetRecovered(mutations);
-    });
+    } catch (error) {
+      throw storeError(error, this.name);
+    } finally {
+      lock.release();
+    }
+  }
+
+  async recover(): Promise<Recovery> {
+    const { database, inFlight } = this.requireOpen();
+    const { calls, undelivered } = await database.ask('recover');
+    return this.read(() => ({
+      calls: calls.map(callRow),
+      undelivered: undelivered.map(undeliveredResult),
+      inFlight: [...inFlight],
+    }));
+  }
+
+  async commit(mutations: readonly Mutation[]): Promise<void> {
+    const { database, recorder } = this.requireOpen();
+    if (mutations.length === 0) return;
+    await database.commit(recorder.record(mutations), mutations.length);
+    this.forgetRecovered(mutations);
   }
 
   markRunning(started: readonly DispatchId[], ended: readonly DispatchId[]): void {
@@ -122,64 +117,32 @@ export class SqliteStore implements Store {
     marks.update(started, ended);
   }
 
-  get(id: DispatchId): Promise<CallRow | undefined> {
-    return this.use(({ statements }) => {
-      const row = statements.getCall.get(id);
-      return row && callRow(row);
-    });
+  async get(id: DispatchId): Promise<CallRow | undefined> {
+    const call = await this.requireOpen().database.ask('get', id);
+    return call === undefined ? undefined : this.read(() => callRow(call));
   }
 
   async list(filter: CallFilter, page: { readonly limit: number; readonly after?: string }): Promise<CallPage> {
-    try {
-      return await listCalls(() => this.requireOpen().statements, filter, page);
-    } catch (error) {
-      throw storeError(error, this.name);
-    }
+    const { calls, next } = await this.requireOpen().database.ask('list', filter, page);
+    return this.read(() => ({ rows: calls.map(callRow), next }));
   }
 
-  input(id: DispatchId): Promise<Any | undefined> {
-    return this.use(({ statements }) => {
-      const input = blobOf(statements.inputOfCall.get(id)?.['input']);
-      return input && fromBinary(AnySchema, input);
-    });
+  async input(id: DispatchId): Promise<Any | undefined> {
+    const input = await this.requireOpen().database.ask('input', id);
+    return input && this.read(() => fromBinary(AnySchema, input));
   }
 
-  journal(id: DispatchId): Promise<Uint8Array> {
-    return this.use(({ statements }) => {
-      const parts = statements.journalOfCall.all(id).flatMap((row) => blobOf(row['bytes']) ?? []);
-      const journal = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-      let end = 0;
-      for (const part of parts) {
-        journal.set(part, end);
-        end += part.length;
-      }
-      return journal;
-    });
+  async journal(id: DispatchId): Promise<Uint8Array> {
+    return this.requireOpen().database.ask('journal', id);
   }
 
-  results(ids: readonly DispatchId[]): Promise<(CallResult | undefined)[]> {
-    return this.use(({ statements }) => {
-      const results = new Array<CallResult | undefined>(ids.length).fill(undefined);
-      for (const row of statements.resultsOfCalls.all(JSON.stringify(ids))) {
-        const result = blobOf(row['result']);
-        if (result) results[number(row['place'])] = fromBinary(CallResultSchema, result);
-      }
-      return results;
-    });
+  async results(ids: readonly DispatchId[]): Promise<(CallResult | undefined)[]> {
+    const results = await this.requireOpen().database.ask('results', ids);
+    return this.read(() => results.map((result) => result && fromBinary(CallResultSchema, result)));
   }
 
-  finishedBefore(time: Timestamp, limit: number): Promise<DispatchId[]> {
-    return this.use(({ statements }) => {
-      const ids: DispatchId[] = [];
-      for (const row of statements.finishedRoots.all(time, limit)) {
-        const root = text(row['id']);
-        for (const descendant of statements.descendants.all(root, limit - ids.length)) ids.push(text(descendant['id']));
-        // The root comes last, so that what a slice leaves of a large tree is found again.
-        if (ids.length < limit) ids.push(root);
-        if (ids.length >= limit) break;
-      }
-      return ids;
-    });
+  async finishedBefore(time: Timestamp, limit: number): Promise<DispatchId[]> {
+    return this.requireOpen().database.ask('finishedBefore', time, limit);
   }
 
   /** The store's file: its directory is there then, and links are followed, so that a file has one lock. */
@@ -193,37 +156,29 @@ export class SqliteStore implements Store {
     }
   }
 
-  private openFile(driver: SqliteDriver, path: string, lock: FileLock): Session {
-    const connection = driver.open(path);
+  private async openFile(driver: SqliteDriver, path: string, lock: FileLock): Promise<Session> {
+    const database = await this.openDatabase(driver, path);
     try {
-      connection.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
-      if (this.options.maxPages !== undefined) connection.exec(`PRAGMA max_page_count = ${this.options.maxPages}`);
-      bringToCurrentVersion(connection, path);
-      connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
-      const statements = this.prepare(connection, path);
-      const lastSeq = number(statements.ends.get()?.['last']);
+      const recorder = new TapeRecorder(await database.ask('lastSeq'));
       const { marks, left } = RunningMarks.open(path);
       for (const id of left) this.recovered.add(id);
-      return {
-        lock,
-        connection,
-        statements,
-        writer: new MutationWriter(this.name, statements, lastSeq),
-        marks,
-        inFlight: left,
-      };
+      return { lock, database, recorder, marks, inFlight: left };
     } catch (error) {
-      connection.close();
+      await database.close();
       throw error;
     }
   }
 
-  private prepare(connection: SqliteConnection, path: string): Statements {
+  private async openDatabase(driver: SqliteDriver, path: string): Promise<DatabaseHandle> {
+    const { name } = this;
+    const { maxPages, thread: threaded = true } = this.options;
+    if (!threaded) return new LocalDatabase(Database.open(driver, name, path, { maxPages }));
+    const thread = await DatabaseThread.open({ driver: driver.name, name, path, options: { maxPages } });
     try {
-      return prepareStatements(connection);
+      return new DatabasePair(Database.open(driver, name, path, { maxPages, leavesLog: true }), thread);
     } catch (error) {
-      if (!isSchemaMismatch(error)) throw error;
-      throw corruptError(path, `its tables are not as they were made (${String(error)})`, error);
+      await thread.close();
+      throw error;
     }
   }
 
@@ -242,15 +197,13 @@ export class SqliteStore implements Store {
 
   private requireOpen(): Session {
     if (this.session) return this.session;
-    throw new StoreError(
-      `The store ${this.name} is not open. Call open() before using it; after close(), open it again.`,
-    );
+    throw notOpen(this.name);
   }
 
-  private async use<T>(action: (session: Session) => T): Promise<T> {
-    const session = this.requireOpen();
+  /** Reads what the database gave: the file may be damaged. */
+  private read<T>(action: () => T): T {
     try {
-      return action(session);
+      return action();
     } catch (error) {
       throw storeError(error, this.name);
     }
@@ -262,19 +215,5 @@ function realPath(path: string): string {
     return realpathSync(path);
   } catch {
     return join(realpathSync(dirname(path)), basename(path));
-  }
-}
-
-function endSession({ lock, marks, connection }: Session): void {
-  try {
-    marks.close();
-    // Where this fails, nothing is lost: the next open finds all of it in the WAL.
-    connection.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-  } finally {
-    try {
-      connection.close();
-    } finally {
-      lock.release();
-    }
   }
 }

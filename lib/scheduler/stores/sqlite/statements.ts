@@ -6,6 +6,10 @@ export type Statements = Readonly<Record<keyof typeof SQL, SqliteStatement>>;
 const PROGRESS = `state = ?, due_at = ?, attempt = ?, crashes = ?, incarnation = ?, delivered = ?, min_results = ?,
   max_results = ?, wake_at = ?, cancel_by = ?`;
 
+const NEW_CALL = `seq, id, root, parent, correlation_high, correlation_low, parent_incarnation, created_at, expires_at,
+  priority, limit_key, endpoint, function, version, has_large_input, input, state, due_at, attempt, crashes, incarnation, delivered, min_results,
+  max_results, wake_at, cancel_by`;
+
 const CALLS_TO_LIST = `
   (1 << state) & ? AND function = coalesce(?, function) AND (parent IS NULL OR NOT ?)
   AND created_at > ? AND created_at < ?`;
@@ -16,10 +20,12 @@ const SQL = {
   commit: 'COMMIT',
 
   createCall: `
-    INSERT INTO calls (seq, id, root, parent, correlation_high, correlation_low, parent_incarnation, created_at, expires_at,
-      endpoint, function, version, has_large_input, input, state, due_at, attempt, crashes, incarnation, delivered,
-      min_results, max_results, wake_at, cancel_by, priority, limit_key)
+    INSERT INTO calls (${NEW_CALL})
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO NOTHING`,
+  createFinishedCall: `
+    INSERT INTO calls (${NEW_CALL}, status, finished_at, inbox, result)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING`,
   putLargeInput: 'INSERT OR REPLACE INTO large_inputs (call, input) SELECT seq, ? FROM calls WHERE id = ?',
   setProgress: `UPDATE calls SET ${PROGRESS} WHERE id = ? AND finished_at IS NULL`,
@@ -32,6 +38,9 @@ const SQL = {
     WHERE id = ? AND finished_at IS NULL AND journal_bytes = 0 AND journal_kind = 0`,
   moveJournalEnd: `
     UPDATE calls SET journal_bytes = ?, journal_digest = ?, journal_kind = 0
+    WHERE id = ? AND journal_bytes = ? AND journal_kind <> 2 AND finished_at IS NULL`,
+  advance: `
+    UPDATE calls SET journal_bytes = ?, journal_digest = ?, journal_kind = 0, ${PROGRESS}
     WHERE id = ? AND journal_bytes = ? AND journal_kind <> 2 AND finished_at IS NULL`,
   addToJournal: 'INSERT INTO journals (call, n, bytes) SELECT seq, ?, ? FROM calls WHERE id = ?',
   removeJournal: 'DELETE FROM journals WHERE call = (SELECT seq FROM calls WHERE id = ?)',
@@ -53,7 +62,7 @@ const SQL = {
 
   unfinishedCalls: `SELECT ${CALL} FROM calls INDEXED BY unfinished WHERE finished_at IS NULL ORDER BY seq`,
   undeliveredResults: `
-    SELECT child.id AS id, parent.id AS parent, child.correlation_high, child.correlation_low, child.inbox
+    SELECT json_array(child.id, parent.id, child.correlation_high, child.correlation_low, child.inbox) AS result
     FROM calls AS parent INDEXED BY unfinished
     CROSS JOIN calls AS child INDEXED BY children
       ON child.root = coalesce(parent.root, parent.id) AND child.parent = parent.id
