@@ -10,8 +10,11 @@ import { Task } from './timers.js';
 const SUSPECT_AT = 2;
 /** How long a suspect runs alone, in milliseconds. */
 const ALONE_FOR = 5_000;
-/** Uncommitted mutations above which no more runs start until a commit has taken them. */
-const BACKLOG_LIMIT = 20_000;
+/**
+ * Uncommitted mutations above which no more runs start until a commit has taken them: whoever dispatches a call waits for
+ * a commit of that size, and so does its result.
+ */
+const BACKLOG_LIMIT = 1_000;
 
 /** Lets ready calls start: in order, within the limits, suspects first and alone. */
 export class Admission {

@@ -13,12 +13,13 @@ import { Ring, type RingItem } from './ring.js';
  */
 
 /** The ready calls of one root call and function. */
-export class Lane implements RingItem<Lane> {
+export class Lane extends Ring<CallRecord> implements RingItem<Lane> {
   next: Lane | undefined = undefined;
   previous: Lane | undefined = undefined;
-  readonly calls = new Ring<CallRecord>();
 
-  constructor(readonly owner: FunctionTurns) {}
+  constructor(readonly owner: FunctionTurns) {
+    super();
+  }
 }
 
 /** The ready calls of one function and priority. */
@@ -28,6 +29,8 @@ export class FunctionTurns implements RingItem<FunctionTurns> {
   private readonly lanes = new Ring<Lane>();
   /** Lanes of calls that have a parent, by their root; a root call has a lane of its own. */
   private readonly shared = new Map<string, Lane>();
+  /** The last lane that became empty, to be used again. */
+  private spare: Lane | undefined;
   private waitsForSlot = false;
 
   constructor(
@@ -42,14 +45,14 @@ export class FunctionTurns implements RingItem<FunctionTurns> {
   add(call: CallRecord): void {
     const wasEmpty = this.lanes.isEmpty;
     const lane = this.laneOf(call);
-    lane.calls.append(call);
+    lane.append(call);
     call.lane = lane;
     if (wasEmpty && !this.waitsForSlot) this.owner.include(this);
   }
 
   take(): CallRecord | undefined {
     const lane = this.lanes.first;
-    const call = lane?.calls.first;
+    const call = lane?.first;
     if (call === undefined) return undefined;
     this.lanes.rotate();
     this.remove(call);
@@ -60,9 +63,10 @@ export class FunctionTurns implements RingItem<FunctionTurns> {
     const { lane } = call;
     if (lane === undefined) return;
     call.lane = undefined;
-    lane.calls.remove(call);
-    if (!lane.calls.isEmpty) return;
+    lane.remove(call);
+    if (!lane.isEmpty) return;
     this.lanes.remove(lane);
+    this.spare = lane;
     if (call.header.parentId !== '') this.shared.delete(call.header.rootId);
     if (this.lanes.isEmpty && !this.waitsForSlot) this.owner.exclude(this);
   }
@@ -84,7 +88,8 @@ export class FunctionTurns implements RingItem<FunctionTurns> {
     const isRoot = header.parentId === '';
     const known = isRoot ? undefined : this.shared.get(header.rootId);
     if (known !== undefined) return known;
-    const lane = new Lane(this);
+    const lane = this.spare ?? new Lane(this);
+    this.spare = undefined;
     this.lanes.append(lane);
     if (!isRoot) this.shared.set(header.rootId, lane);
     return lane;
