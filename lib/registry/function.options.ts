@@ -109,8 +109,9 @@ function retryPolicy(retry: NonNullable<DispatchFunctionOptions['retry']>, where
 
 function statuses(option: readonly Status[] | undefined, setting: string): readonly Status[] | undefined {
   if (option === undefined) return undefined;
-  const isList = Array.isArray(option);
-  const wrong = isList ? option.find((status) => !isFailure(status) || isIncompatible(status)) : option;
+  const given: unknown = option;
+  const isList = Array.isArray(given);
+  const wrong: unknown = isList ? option.find((status) => !isFailure(status) || isIncompatible(status)) : given;
   if (isList && wrong === undefined) return option;
   const advice = wrong === Status.INCOMPATIBLE_STATE ? ' Calls with that status are what onIncompatible is for.' : '';
   throw new ConfigurationError(

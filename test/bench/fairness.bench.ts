@@ -173,7 +173,9 @@ async function slowAndFast(): Promise<void> {
     times.push(world.clock.now() - begun);
     await world.scheduler.stop({ grace: 0 });
   }
-  console.log(`1,000 calls of a fast endpoint: ${times[0]} ms alone, ${times[1]} ms beside a slow one with 5,000 calls.`);
+  console.log(
+    `1,000 calls of a fast endpoint: ${times[0]} ms alone, ${times[1]} ms beside a slow one with 5,000 calls.`,
+  );
 }
 
 async function worldWith(behaviours: Record<string, ConstructorParameters<typeof EndpointModel>[1]>) {
