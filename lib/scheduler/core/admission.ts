@@ -126,8 +126,8 @@ export class Admission {
     while (this.mayStart()) {
       const record = this.suspects.take(now) ?? this.ready.take(now);
       if (record === undefined) break;
-      if (this.core.readiness.isStartable(record) && this.core.readiness.isDue(record, now))
-        this.admit(record, started);
+      if (this.core.readiness.mayRun(record, now)) this.admit(record, started);
+      else this.core.readiness.evaluate(record);
     }
     if (started.length === 0) return;
     this.core.requestTurn();
