@@ -114,6 +114,7 @@ export class Admission {
         ended,
       );
     } catch (error) {
+      this.markedEnded = [...ended, ...this.markedEnded];
       // Only the count of crashes depends on it.
       this.core.outage.marksFailed(error);
     }
