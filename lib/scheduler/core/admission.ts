@@ -50,6 +50,7 @@ export class Admission {
 
   withdraw(record: CallRecord): void {
     record.queue?.remove(record);
+    record.held = false;
   }
 
   /** Takes the place of a run that is being sent again. */
@@ -76,6 +77,8 @@ export class Admission {
   unhold(fn: FunctionEntry, count: number): void {
     let left = count;
     for (let record = fn.held.shift(); record !== undefined; record = fn.held.shift()) {
+      // One that was withdrawn stays in its place until its turn comes.
+      if (!record.held) continue;
       record.held = false;
       if (!this.core.readiness.isStartable(record)) continue;
       this.enqueue(record);
