@@ -112,6 +112,7 @@ export class Admission {
         ended,
       );
     } catch (error) {
+      this.markedEnded = [...ended, ...this.markedEnded];
       // Only the count of crashes depends on it.
       this.core.outage.marksFailed(error);
     }
@@ -124,8 +125,8 @@ export class Admission {
     while (this.mayStart()) {
       const record = this.suspects.take() ?? this.ready.take();
       if (record === undefined) break;
-      if (this.core.readiness.isStartable(record) && this.core.readiness.isDue(record, now))
-        this.admit(record, started);
+      if (this.core.readiness.mayRun(record, now)) this.admit(record, started);
+      else this.core.readiness.evaluate(record);
     }
     if (started.length === 0) return;
     this.core.requestTurn();

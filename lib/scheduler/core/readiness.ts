@@ -30,6 +30,16 @@ export class Readiness {
     );
   }
 
+  /** Whether a call whose turn has come may still run: time has passed since it was queued, and the clock may have been set. */
+  mayRun(record: CallRecord, now: Timestamp): boolean {
+    return (
+      this.isStartable(record) &&
+      this.isDue(record, now) &&
+      !isAtOrBefore(record.header.expiresAt, now) &&
+      !isAtOrBefore(record.progress.cancelBy, now)
+    );
+  }
+
   isDue(record: CallRecord, now: Timestamp): boolean {
     const { progress } = record;
     switch (progress.state) {
