@@ -35,7 +35,7 @@ export class Readiness {
     return (
       this.isStartable(record) &&
       this.isDue(record, now) &&
-      !isAtOrBefore(record.header.expiresAt, now) &&
+      !isExpired(record, now) &&
       !isAtOrBefore(record.progress.cancelBy, now)
     );
   }
