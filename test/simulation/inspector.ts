@@ -86,7 +86,9 @@ export class Inspector {
   ): void {
     const { progress } = call;
     this.trace.check(call.finished === undefined, 'a call runs that has ended', id);
-    const overdue = this.wall.now() - (call.header.expiresAt ?? Infinity);
+    // One that was cancelled has the time to clean up instead.
+    const end = progress.cancelBy ?? call.header.expiresAt ?? Infinity;
+    const overdue = this.wall.now() - end;
     const isOverdue = overdue > READING_TAKES && this.wall.steadyFor > READING_TAKES;
     this.trace.check(!isOverdue, 'a call runs that has expired', id);
     this.trace.check(name === call.function, 'a call runs another function than it is of', id);
