@@ -64,6 +64,7 @@ function restore(core: Core, row: CallRow, input: Any | undefined): void {
   if (progress.state === 'incompatible') core.parking.remember(record);
   if (input && !record.hasState) core.payloads.holdInput(record, input);
   core.add(record);
+  core.keys.restore(record);
   const parent = core.records.get(header.parentId);
   if (!parent) return;
   record.parent = parent;
