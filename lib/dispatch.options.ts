@@ -54,6 +54,11 @@ export interface EmbeddedSchedulerOptions {
   run?: boolean;
   /** How many runs may be in flight at once in this process. Default: the scheduler's. */
   concurrency?: number;
+  /**
+   * Limits for endpoints of other applications, by the address that calls name. Below its limit an endpoint is given as
+   * many runs as its answers show it can take. Default: none of their own.
+   */
+  endpoints?: Record<string, EndpointLimits>;
   /** How long finished calls are kept. Default: the scheduler's. */
   retention?: DurationInput;
   /** How long one run may take, until its function exits or suspends. Default: 10 min. */
@@ -64,6 +69,11 @@ export interface EmbeddedSchedulerOptions {
   shutdownGrace?: DurationInput;
   /** The private key that calls of other applications are signed with: PEM, or base64 of the 32 bytes. Default: not signed. */
   signingKey?: string;
+}
+
+export interface EndpointLimits {
+  /** How many runs of its functions may be in flight at once from this process. Default: `scheduler.concurrency`. */
+  concurrency?: number;
 }
 
 export interface EndpointOptions {

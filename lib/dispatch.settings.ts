@@ -1,5 +1,10 @@
 import { describe, parseDuration } from './dispatch.duration.js';
-import type { DispatchModuleOptions, EmbeddedSchedulerOptions, EndpointOptions } from './dispatch.options.js';
+import type {
+  DispatchModuleOptions,
+  EmbeddedSchedulerOptions,
+  EndpointLimits,
+  EndpointOptions,
+} from './dispatch.options.js';
 import { ConfigurationError, isFailure, type Status } from './errors/index.js';
 import { refuseUnknownNames } from './dispatch.spelling.js';
 import { MAX_MESSAGE_BYTES } from './protocol/index.js';
@@ -17,6 +22,7 @@ export interface EmbeddedSettings {
   readonly store: Sourced<string | Store>;
   readonly run: boolean;
   readonly concurrency: number | undefined;
+  readonly endpoints: Readonly<Record<string, { readonly concurrency: number | undefined }>>;
   /** Milliseconds, here and below. */
   readonly retention: number | undefined;
   readonly runTimeout: number | undefined;
@@ -73,12 +79,15 @@ const SCHEDULER_OPTION_NAMES = [
   'store',
   'run',
   'concurrency',
+  'endpoints',
   'retention',
   'runTimeout',
   'cancelGrace',
   'shutdownGrace',
   'signingKey',
 ] as const satisfies readonly (keyof EmbeddedSchedulerOptions)[];
+
+const ENDPOINT_LIMIT_NAMES = ['concurrency'] as const satisfies readonly (keyof EndpointLimits)[];
 
 const ENDPOINT_OPTION_NAMES = ['open', 'maxBodyBytes'] as const satisfies readonly (keyof EndpointOptions)[];
 
@@ -135,12 +144,25 @@ function resolveEmbedded(options: EmbeddedSchedulerOptions, environment: Environ
     store: readStore(options.store, environment),
     run: readBoolean(options.run, 'scheduler.run') ?? true,
     concurrency: readCount(options.concurrency, 'scheduler.concurrency'),
+    endpoints: readEndpoints(options.endpoints),
     retention: readDuration(options, 'retention'),
     runTimeout: readDuration(options, 'runTimeout'),
     cancelGrace: readDuration(options, 'cancelGrace'),
     shutdownGrace: readDuration(options, 'shutdownGrace') ?? DEFAULT_SHUTDOWN_GRACE,
     signingKey: readOption(options.signingKey, 'scheduler.signingKey'),
   };
+}
+
+function readEndpoints(endpoints: EmbeddedSchedulerOptions['endpoints'] = {}): EmbeddedSettings['endpoints'] {
+  requireObject(endpoints, 'The option scheduler.endpoints');
+  const limits = Object.entries(endpoints).map(([address, options]) => {
+    const name = `scheduler.endpoints['${address}']`;
+    readUrl({ value: address, source: `an address in the option scheduler.endpoints` }, ['http:', 'https:']);
+    requireObject(options, `The option ${name}`);
+    refuseUnknownNames(options, ENDPOINT_LIMIT_NAMES, `${name}.`);
+    return [address, { concurrency: readCount(options.concurrency, `${name}.concurrency`) }] as const;
+  });
+  return Object.fromEntries(limits);
 }
 
 function readStore(option: string | Store | undefined, environment: Environment): Sourced<string | Store> {

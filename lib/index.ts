@@ -29,6 +29,7 @@ export {
 export {
   DispatchFunction,
   type DispatchFunctionOptions,
+  type FunctionConcurrency,
   type DurableMethod,
   type DurationInput,
 } from './decorators/index.js';
@@ -38,6 +39,7 @@ export type {
   DispatchModuleOptions,
   DispatchOptionsFactory,
   EmbeddedSchedulerOptions,
+  EndpointLimits,
   EndpointOptions,
 } from './dispatch.options.js';
 export {

@@ -294,14 +294,16 @@ export class Execution implements DurableRun, RunScope, Settling {
       awaited: false,
       group: undefined,
       prompt,
+      beforeDelivery: this.checkpointing || this.committing.length > 0,
       promise,
     });
     promise.operation = operation;
-    if (this.isOver || this.outcome?.tailCall !== undefined) return promise;
+    if (this.isOver) return promise;
     this.grace?.cancel();
     this.grace = undefined;
     const recorded = this.plan?.take(operation);
     if (recorded !== undefined) this.adopt(operation, recorded);
+    else if (this.outcome?.tailCall !== undefined) return promise;
     else if (this.plan !== undefined) this.unmatched.push(operation);
     else this.admit(operation);
     this.progress();
@@ -344,7 +346,7 @@ export class Execution implements DurableRun, RunScope, Settling {
   // — steps —
 
   private startSteps(): void {
-    if (this.plan !== undefined || this.incoming !== undefined) return;
+    if (this.plan !== undefined || this.incoming !== undefined || this.outcome?.tailCall !== undefined) return;
     const { clock, random } = this.services;
     const retry = this.fn.retry ?? {};
     this.steps.start(
@@ -565,9 +567,9 @@ export class Execution implements DurableRun, RunScope, Settling {
 
   /** Recorded operations were not made again: the function's own I/O may be on its way to them, or the code has changed. */
   private onMissing(plan: ReplayPlan): void {
-    if (this.outcome !== undefined) return this.diverge(plan);
-    if (this.unmatched.length === 0 && !this.pending.hasAwaited()) return;
-    if (this.grace !== undefined) return;
+    // Where it has ended, a branch that nobody awaits may still make what it made after I/O of its own.
+    const isBlocked = this.outcome !== undefined || this.unmatched.length > 0 || this.pending.hasAwaited();
+    if (!isBlocked || this.grace !== undefined) return;
     const { clock } = this.services;
     this.grace = clock.at(clock.now() + this.graceFor(plan), () => {
       this.grace = undefined;

@@ -59,8 +59,10 @@ function tooLarge(name: string, size: number): string {
 
 function exitOfError(error: unknown, { fn, attempt, deliveredErrors, fallback }: ExitContext): RunAnswer {
   const sorted = statusOf(error, fallback);
-  const status = wasDelivered(error, deliveredErrors) ? final(sorted) : sorted;
-  return exitWithError(status, fitting(packError(error, { function: fn.name, attempt, status })));
+  const isDelivered = wasDelivered(error, deliveredErrors);
+  const status = isDelivered ? final(sorted) : sorted;
+  const answer = exitWithError(status, fitting(packError(error, { function: fn.name, attempt, status })));
+  return isDelivered ? { ...answer, final: true } : answer;
 }
 
 /** An error must arrive: what does not fit into a message is cut down to what names it. */

@@ -27,6 +27,7 @@ const OPERATION = {
   timer: delimited(3),
   step: delimited(4),
   prompt: varint(5),
+  beforeDelivery: varint(6),
 };
 const CALL = { function: delimited(1), inputHash: delimited(2), endpoint: delimited(3) };
 const TIMER = { duration: fixed64(1), deadline: varint(2) };
@@ -71,7 +72,7 @@ class RoundWriter {
     this.close(start);
   }
 
-  private operation({ sequence, kind, prompt }: Operation): void {
+  private operation({ sequence, kind, prompt, beforeDelivery }: Operation): void {
     const start = this.open(ROUND.operations);
     this.integer(OPERATION.sequence, sequence);
     switch (kind.case) {
@@ -99,6 +100,7 @@ class RoundWriter {
       case undefined:
     }
     if (prompt) this.integer(OPERATION.prompt, 1);
+    if (beforeDelivery) this.integer(OPERATION.beforeDelivery, 1);
     this.close(start);
   }
 

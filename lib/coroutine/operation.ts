@@ -20,6 +20,8 @@ interface OperationState extends Identity {
   group: { outstanding: number } | undefined;
   /** No turn of the event loop lay between the last delivery and this operation. */
   readonly prompt: boolean;
+  /** The delivery of its round was being written, and not handed to the function yet. */
+  readonly beforeDelivery: boolean;
   readonly promise: DurablePromise<unknown>;
 }
 
@@ -98,8 +100,8 @@ const describeStep = (name: string): string => (name === '' ? 'a step()' : `step
 
 /** The operation as the journal keeps it. */
 export function record(operation: Operation): RecordedOperation {
-  const { sequence, prompt } = operation;
-  return { $typeName: 'nestjs_dispatch.v1.Operation', sequence, kind: kindOf(operation), prompt };
+  const { sequence, prompt, beforeDelivery } = operation;
+  return { $typeName: 'nestjs_dispatch.v1.Operation', sequence, kind: kindOf(operation), prompt, beforeDelivery };
 }
 
 function kindOf(operation: Operation): RecordedOperation['kind'] {

@@ -26,6 +26,8 @@ export class ReplayPlan {
   private readonly queues = new Map<string, Queue>();
   private readonly byRound: Expected[][] = [];
   private readonly missingIn: number[] = [];
+  /** The last round so far that begins with a delivery: what was made before that counts for the round before. */
+  private lastDelivery = 0;
   /** All rounds before this one are complete. */
   private complete = 0;
 
@@ -34,17 +36,20 @@ export class ReplayPlan {
   }
 
   private addRound(round: Round, index: number): void {
-    const expected = round.operations.map((recorded) => {
+    if (round.delivery !== undefined) this.lastDelivery = index;
+    this.byRound.push([]);
+    this.missingIn.push(0);
+    for (const recorded of round.operations) {
       const { subject, detail } = identityOf(recorded);
-      const one: Expected = { recorded, round: index, subject, made: false };
+      const open = recorded.beforeDelivery ? Math.max(0, this.lastDelivery - 1) : index;
+      const one: Expected = { recorded, round: open, subject, made: false };
+      this.byRound[open]?.push(one);
+      this.missingIn[open] = (this.missingIn[open] ?? 0) + 1;
       const key = keyOf(subject, detail);
       const queue = this.queues.get(key);
       if (queue === undefined) this.queues.set(key, { expected: [one], head: 0 });
       else queue.expected.push(one);
-      return one;
-    });
-    this.byRound.push(expected);
-    this.missingIn.push(expected.length);
+    }
   }
 
   /** The recorded operation that this one repeats, or undefined where the journal has no more of its kind. */

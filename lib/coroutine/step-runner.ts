@@ -1,5 +1,5 @@
 import type { Clock } from '../protocol/index.js';
-import { isRetryable, statusOf } from '../errors/index.js';
+import { isRetryable, statusOf, type Status } from '../errors/index.js';
 import { outsideOfRuns, withScope } from './context.js';
 import type { CurrentCall, RetryPolicy } from './types.js';
 
@@ -11,13 +11,14 @@ export async function runStep(
   code: () => unknown,
   { retry, current, clock, random }: { retry: RetryPolicy; current: CurrentCall; clock: Clock; random: () => number },
 ): Promise<unknown> {
-  const { maxAttempts = Infinity, initial = 100, max = 60_000, multiplier = 2 } = retry;
+  const { maxAttempts = Infinity, initial = 100, max = 60_000, multiplier = 2, retryOn } = retry;
+  const isRetried = (status: Status): boolean => retryOn?.includes(status) ?? isRetryable(status);
   const scope = { run: undefined, current, onLate: (): void => {} };
   for (let attempt = 1; ; attempt++) {
     try {
       return await withScope(scope, code);
     } catch (error) {
-      if (!isRetryable(statusOf(error)) || attempt >= maxAttempts || current.signal.aborted) throw error;
+      if (!isRetried(statusOf(error)) || attempt >= maxAttempts || current.signal.aborted) throw error;
     }
     const delay = random() * Math.min(max, initial * multiplier ** (attempt - 1));
     await outsideOfRuns(() => pause(delay, clock, current.signal));

@@ -1,3 +1,4 @@
+import type { Status } from '../errors/index.js';
 import type { Any } from '@bufbuild/protobuf/wkt';
 
 /** A registered function, as the runtime runs it. */
@@ -24,6 +25,8 @@ export interface RetryPolicy {
   readonly max?: number;
   /** Default 2. */
   readonly multiplier?: number;
+  /** Which failures are tried again. Default: those that may pass (TIMEOUT, THROTTLED, TEMPORARY_ERROR, and those of connections). */
+  readonly retryOn?: readonly Status[];
 }
 
 /** A call to make: a function by name, with its input packed. */

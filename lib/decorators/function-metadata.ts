@@ -3,6 +3,13 @@ import type { RetryPolicy } from '../coroutine/types.js';
 /** Milliseconds, or a string of the `ms` package: `'30s'`, `'7d'`. */
 export type DurationInput = number | string;
 
+export interface FunctionConcurrency {
+  /** Runs in flight at once in this process. Default: no limit of the function's own. */
+  runs?: number;
+  /** Calls with the same key that go on at once, each from its start to its end, also while it is suspended. Default: 1. */
+  perKey?: number;
+}
+
 export interface DispatchFunctionOptions {
   /** What the function is called everywhere. Default: `Class.method`. Letters, digits, `_ < > .`; begins with a letter or `_`. */
   name?: string;
@@ -10,10 +17,17 @@ export interface DispatchFunctionOptions {
   version?: string;
   /** How long after its creation a call may still be attempted; then it fails with a `TimeoutError`. Default: for ever. */
   expiration?: DurationInput;
-  /** How failed attempts are made again. Default: 100 ms, doubling up to 1 min, with full jitter, until the call expires. */
+  /**
+   * How failed attempts are made again. Default: those that failed with an error that may pass, after 100 ms, doubling up
+   * to 1 min, with full jitter, until the call expires. `retryOn` names the statuses that are tried again instead.
+   */
   retry?: Omit<RetryPolicy, 'initial' | 'max'> & { initial?: DurationInput; max?: DurationInput };
-  /** How many runs of this function may be in flight at once in this process. Default: no limit of its own. */
-  concurrency?: number;
+  /**
+   * How many runs of this function may be in flight at once in this process: a number, or `{ runs, perKey }`, where
+   * `perKey` is how many calls with the same key (`client.with({ key })`) may go on at once, each from its start to its
+   * end. Default: no limit of its own, and 1 for each key.
+   */
+  concurrency?: number | FunctionConcurrency;
   /** How long one run may take, until it exits or suspends. Its AbortSignal fires then and the run counts as a timeout. Default: 10 min. */
   runTimeout?: DurationInput;
   /**

@@ -11,5 +11,6 @@ export {
   type DispatchFunctionOptions,
   type DurableMethod,
   type DurationInput,
+  type FunctionConcurrency,
   type FunctionMetadata,
 } from './function-metadata.js';

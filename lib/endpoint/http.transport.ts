@@ -75,7 +75,7 @@ function answerOf(reply: HttpReply, url: URL): RunAnswer {
     return failure(status, message, retryAfter(reply));
   }
   try {
-    return { response: fromBinary(RunResponseSchema, reply.body) };
+    return { response: fromBinary(RunResponseSchema, reply.body), ran: true };
   } catch {
     return failure(Status.INVALID_RESPONSE, `${url.origin} answered with a body that is no RunResponse`);
   }

@@ -31,10 +31,10 @@ export class EmbeddedEngine implements DispatchEngine {
     const { settings, store, runner, clock, log, sign } = parts;
     this.http = new HttpTransport({ sign });
     const transport = new EmbeddedTransport(runner, this.http);
-    const { run, concurrency, retention, runTimeout, cancelGrace } = settings;
+    const { run, concurrency, endpoints, retention, runTimeout, cancelGrace } = settings;
     this.scheduler = new Scheduler(
       { store, transport, clock, random: secureRandom(), log },
-      { run, concurrency, retention, runTimeout, cancelGrace },
+      { run, concurrency, endpoints, retention, runTimeout, cancelGrace },
     );
     this.backend = new EmbeddedBackend(this.scheduler, (id) => store.input(id));
   }
@@ -57,12 +57,13 @@ export class EmbeddedEngine implements DispatchEngine {
 }
 
 function policyOf({ name, policy }: RegisteredFunction): FunctionPolicy {
-  const { version, retry, concurrency, runTimeout, onIncompatible, startAfterCommit } = policy;
+  const { version, retry, concurrency, perKey, runTimeout, onIncompatible, startAfterCommit } = policy;
   return {
     name,
     version,
     retry,
     concurrency,
+    perKey,
     runTimeout,
     onIncompatible: onIncompatible === 'restart' ? 'restart' : undefined,
     startAfterCommit,

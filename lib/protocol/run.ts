@@ -61,6 +61,10 @@ export interface RunAnswer {
   readonly stateMissing?: boolean;
   /** The other side asked for so much time before the next attempt (HTTP `Retry-After`). Milliseconds. */
   readonly retryAfter?: number;
+  /** The failure is one that came to the function as a result: another run would only repeat it. */
+  readonly final?: boolean;
+  /** The function ran: a failure is its own, and says nothing of the way to it. */
+  readonly ran?: boolean;
 }
 
 /** Runs functions: the one entry of an application, for all transports. */

@@ -1,7 +1,7 @@
-import type { DispatchFunctionOptions } from '../decorators/index.js';
+import type { DispatchFunctionOptions, FunctionConcurrency } from '../decorators/index.js';
 import { describe, parseDuration } from '../dispatch.duration.js';
 import { refuseUnknownNames } from '../dispatch.spelling.js';
-import { ConfigurationError } from '../errors/index.js';
+import { ConfigurationError, isFailure, isIncompatible, Status } from '../errors/index.js';
 import type { RetryPolicy } from '../coroutine/types.js';
 import type { FunctionPolicy } from './registered-function.js';
 
@@ -16,7 +16,15 @@ const NAMES = [
   'startAfterCommit',
 ] as const satisfies readonly (keyof DispatchFunctionOptions)[];
 
-const RETRY_NAMES = ['maxAttempts', 'initial', 'max', 'multiplier'] as const satisfies readonly (keyof RetryPolicy)[];
+const RETRY_NAMES = [
+  'maxAttempts',
+  'initial',
+  'max',
+  'multiplier',
+  'retryOn',
+] as const satisfies readonly (keyof RetryPolicy)[];
+
+const CONCURRENCY_NAMES = ['runs', 'perKey'] as const satisfies readonly (keyof FunctionConcurrency)[];
 
 /** PROTOCOL: the names that a call may carry. */
 const FUNCTION_NAME = /^[a-zA-Z_][a-zA-Z0-9_<>.]*$/;
@@ -63,10 +71,24 @@ export function functionPolicy(options: DispatchFunctionOptions, place: string):
     version,
     expiration: duration(options.expiration, `${where}expiration`),
     retry: options.retry === undefined ? undefined : retryPolicy(options.retry, where),
-    concurrency: count(options.concurrency, `${where}concurrency`),
+    ...concurrencyLimits(options.concurrency, where),
     runTimeout: duration(options.runTimeout, `${where}runTimeout`),
     onIncompatible,
     startAfterCommit,
+  };
+}
+
+function concurrencyLimits(
+  concurrency: DispatchFunctionOptions['concurrency'],
+  where: string,
+): Pick<FunctionPolicy, 'concurrency' | 'perKey'> {
+  if (typeof concurrency !== 'object' || concurrency === null) {
+    return { concurrency: count(concurrency, `${where}concurrency`) };
+  }
+  refuseUnknownNames(concurrency, CONCURRENCY_NAMES, 'concurrency.', where);
+  return {
+    concurrency: count(concurrency.runs, `${where}concurrency.runs`),
+    perKey: count(concurrency.perKey, `${where}concurrency.perKey`),
   };
 }
 
@@ -81,7 +103,21 @@ function retryPolicy(retry: NonNullable<DispatchFunctionOptions['retry']>, where
     initial: duration(retry.initial, `${where}retry.initial`),
     max: duration(retry.max, `${where}retry.max`),
     multiplier,
+    retryOn: statuses(retry.retryOn, `${where}retry.retryOn`),
   };
+}
+
+function statuses(option: readonly Status[] | undefined, setting: string): readonly Status[] | undefined {
+  if (option === undefined) return undefined;
+  const given: unknown = option;
+  const isList = Array.isArray(given);
+  const wrong: unknown = isList ? option.find((status) => !isFailure(status) || isIncompatible(status)) : given;
+  if (isList && wrong === undefined) return option;
+  const advice = wrong === Status.INCOMPATIBLE_STATE ? ' Calls with that status are what onIncompatible is for.' : '';
+  throw new ConfigurationError(
+    `${setting} ${isList ? 'has' : 'is'} ${describe(wrong)}: give a list of statuses of errors, such as ` +
+      `[Status.TEMPORARY_ERROR, Status.THROTTLED].${advice}`,
+  );
 }
 
 function duration(option: number | string | undefined, setting: string): number | undefined {

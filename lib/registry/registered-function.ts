@@ -6,6 +6,7 @@ export interface FunctionPolicy {
   readonly expiration?: number;
   readonly retry?: RetryPolicy;
   readonly concurrency?: number;
+  readonly perKey?: number;
   readonly runTimeout?: number;
   readonly onIncompatible?: 'park' | 'restart';
   readonly startAfterCommit?: boolean;

@@ -145,8 +145,10 @@ export class Scheduler {
     core.functions.setPolicies(endpoint, policies);
     if (!core.active) return;
     for (const entry of core.functions.entriesOf(endpoint)) {
-      if (entry.held.size > 0) core.admission.unhold(entry, Infinity);
+      entry.resume();
+      core.keys.admitAll(entry);
     }
+    core.admission.requestPump();
     core.parking.registered(endpoint);
   }
 

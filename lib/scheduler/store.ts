@@ -122,6 +122,7 @@ export interface CallFilter {
   readonly parentId?: DispatchId;
   /** Only calls that have no parent. */
   readonly roots?: boolean;
+  /** Bounds of time are as good as the clock: around a moment at which it went back, calls may be missing. */
   readonly createdAfter?: Timestamp;
   readonly createdBefore?: Timestamp;
 }

@@ -679,6 +679,18 @@ export function describeStore(name: string, make: () => Promise<StoreUnderTest>)
         ],
         ['roots of a tree by state', { rootId: idOf(1), roots: true, state: 'pending' }, [1]],
         ['failed children', { parentId: idOf(2), state: 'failed' }, [3]],
+        ['by both ends that are no success', { state: ['failed', 'cancelled'] }, [4, 3]],
+        ['failed calls of a function', { state: 'failed', function: 'g' }, []],
+        ['roots of a function', { roots: true, function: 'f' }, [5, 1]],
+        ['cancelled roots', { roots: true, state: 'cancelled' }, [4]],
+        ['unfinished children', { parentId: idOf(1), state: ['pending', 'suspended'] }, [2]],
+        ['unfinished children of another tree', { parentId: idOf(1), rootId: idOf(4), state: 'pending' }, []],
+        ['unfinished roots', { roots: true, state: ['pending', 'suspended'] }, [5, 1]],
+        ['by a time before all', { createdBefore: 100 }, []],
+        ['by a time after all', { createdAfter: 600 }, []],
+        ['by both bounds of one time', { createdAfter: 299, createdBefore: 301 }, [3]],
+        ['failed ones by time', { state: 'failed', createdAfter: 300 }, []],
+        ['a tree by time', { rootId: idOf(1), createdBefore: 300 }, [2, 1]],
       ])('%s', async (_, filter, expected) => {
         expect(await list(filter)).toEqual(expected.map(idOf));
       });
@@ -703,6 +715,43 @@ export function describeStore(name: string, make: () => Promise<StoreUnderTest>)
         } while (after !== undefined);
         expect(pages.flat()).toEqual(expected.map(idOf));
         expect(pages).toHaveLength(Math.ceil(expected.length / 2));
+      });
+
+      it('a tree of many parents page by page', async () => {
+        const parents = Array.from({ length: 150 }, (_, n) => idOf(1_000 + n));
+        await commit(
+          ...parents.map((id) => childCall(id, idOf(1))),
+          ...parents.flatMap((id, n) => [
+            childCall(idOf(3_000 - n), id, idOf(1)),
+            childCall(idOf(5_000 + n), id, idOf(1)),
+          ]),
+        );
+        const all = idsOf((await store.list({ rootId: idOf(1) }, { limit: 1_000 })).rows);
+        expect(all).toHaveLength(454);
+        const paged: DispatchId[] = [];
+        let after: string | undefined;
+        do {
+          const page = await store.list({ rootId: idOf(1) }, { limit: 60, after });
+          paged.push(...idsOf(page.rows));
+          after = page.next;
+        } while (after !== undefined);
+        expect(paged).toEqual(all);
+        expect(idsOf((await store.list({}, { limit: 450 })).rows)).toEqual(all.slice(0, 450));
+      });
+
+      it('what few of many calls match', async () => {
+        await commit(...Array.from({ length: 12_000 }, (_, n) => childCall(idOf(10_000 + n), idOf(1))));
+        await commit(
+          ...[10_000, 15_000, 21_999].map((n) => finished(idOf(n), { state: 'failed' })),
+          ...[11_000, 20_000].map((n) => finished(idOf(n), { state: 'cancelled' })),
+        );
+        const sparse = await list({ rootId: idOf(1), state: ['failed', 'succeeded'] });
+        expect(sparse).toEqual([21_999, 15_000, 10_000, 6, 3].map(idOf));
+        expect(await list({ state: ['cancelled', 'failed'] })).toEqual(
+          [21_999, 20_000, 15_000, 11_000, 10_000, 4, 3].map(idOf),
+        );
+        expect(await list({ function: 'f' })).toEqual([5, 1].map(idOf));
+        expect(await list({ roots: true })).toEqual([5, 4, 1].map(idOf));
       });
 
       it('nothing from an empty page on', async () => {

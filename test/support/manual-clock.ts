@@ -30,6 +30,11 @@ export class ManualClock implements Clock {
     setImmediate(callback);
   }
 
+  /** Somebody sets the clock, maybe back: no alarm rings for that. */
+  set(time: number): void {
+    this.time = time;
+  }
+
   /** When the next alarm rings; undefined when none is set. */
   next(): number | undefined {
     return this.first()?.time;

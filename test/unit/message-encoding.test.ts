@@ -45,7 +45,9 @@ const delivery = fc.record({
 const round = fc
   .record({
     delivery: optional(delivery),
-    operations: fc.array(fc.record({ sequence: small, kind, prompt: fc.boolean() }), { maxLength: 5 }),
+    operations: fc.array(fc.record({ sequence: small, kind, prompt: fc.boolean(), beforeDelivery: fc.boolean() }), {
+      maxLength: 5,
+    }),
   })
   .map((init) => create(RoundSchema, init));
 const unknown = [{ no: 99, wireType: 0, data: Uint8Array.of(1) }];

@@ -1,7 +1,7 @@
 import type { DispatchId } from '../store.js';
 import type { Core } from './core.js';
-import type { FunctionEntry } from './function-table.js';
-import { FifoQueue, type ReadyQueue } from './ready-queue.js';
+import type { EndpointEntry } from './endpoint-entry.js';
+import { ReadyQueue } from './ready-queue.js';
 import type { CallRecord } from './record.js';
 import type { Run } from './run.js';
 import { Task } from './timers.js';
@@ -10,13 +10,16 @@ import { Task } from './timers.js';
 const SUSPECT_AT = 2;
 /** How long a suspect runs alone, in milliseconds. */
 const ALONE_FOR = 5_000;
-/** Uncommitted mutations above which no more runs start until a commit has taken them. */
-const BACKLOG_LIMIT = 20_000;
+/**
+ * Uncommitted mutations above which no more runs start until a commit has taken them: whoever dispatches a call waits for
+ * a commit of that size, and so does its result.
+ */
+const BACKLOG_LIMIT = 1_000;
 
 /** Lets ready calls start: in order, within the limits, suspects first and alone. */
 export class Admission {
-  private readonly ready: ReadyQueue = new FifoQueue();
-  private readonly suspects: ReadyQueue = new FifoQueue();
+  private readonly ready: ReadyQueue;
+  private readonly suspects: ReadyQueue;
   private readonly running = new Set<Run>();
   /** The suspect that runs alone. */
   private alone: Run | undefined;
@@ -26,11 +29,18 @@ export class Admission {
   private markedEnded: DispatchId[] = [];
   private whenNoneRuns: (() => void)[] = [];
 
-  constructor(private readonly core: Core) {}
+  /** Endpoints that must leave the slots that are left to others. */
+  private readonly crowding = new Set<EndpointEntry>();
+
+  constructor(private readonly core: Core) {
+    const admits = (endpoint: EndpointEntry) => this.admits(endpoint);
+    this.ready = new ReadyQueue(admits);
+    this.suspects = new ReadyQueue(admits);
+  }
 
   get isIdle(): boolean {
-    const noneIsReady = this.ready.size === 0 && this.suspects.size === 0;
-    return this.running.size === 0 && (noneIsReady || this.core.outage.isPaused) && !this.pumpRequested;
+    const noneMayStart = !this.ready.hasTurn && !this.suspects.hasTurn;
+    return this.running.size === 0 && (noneMayStart || this.core.outage.isPaused) && !this.pumpRequested;
   }
 
   /** Runs in flight. */
@@ -44,6 +54,7 @@ export class Admission {
   }
 
   enqueue(record: CallRecord): void {
+    if (record.header.key !== '' && !this.core.keys.take(record)) return;
     (record.progress.crashes >= SUSPECT_AT ? this.suspects : this.ready).push(record);
     this.requestPump();
   }
@@ -63,25 +74,12 @@ export class Admission {
   release(run: Run): void {
     this.running.delete(run);
     this.markedEnded.push(run.record.id);
-    run.fn.running -= 1;
-    if (run.fn.held.size > 0) this.unhold(run.fn, 1);
+    this.freeSlot(run);
     if (this.alone === run) this.endAlone();
     if (this.running.size === 0) {
       for (const resolve of this.whenNoneRuns.splice(0)) resolve();
     }
     this.requestPump();
-  }
-
-  /** Queues calls again that waited for a slot of their function. */
-  unhold(fn: FunctionEntry, count: number): void {
-    let left = count;
-    for (let record = fn.held.shift(); record !== undefined; record = fn.held.shift()) {
-      record.held = false;
-      if (!this.core.readiness.isStartable(record)) continue;
-      this.enqueue(record);
-      left -= 1;
-      if (left === 0) return;
-    }
   }
 
   nextTurn(): void {
@@ -114,6 +112,7 @@ export class Admission {
         ended,
       );
     } catch (error) {
+      this.markedEnded = [...ended, ...this.markedEnded];
       // Only the count of crashes depends on it.
       this.core.outage.marksFailed(error);
     }
@@ -124,10 +123,10 @@ export class Admission {
     const now = this.core.clock.now();
     const started: Run[] = [];
     while (this.mayStart()) {
-      const record = this.suspects.take(now) ?? this.ready.take(now);
+      const record = this.suspects.take() ?? this.ready.take();
       if (record === undefined) break;
-      if (this.core.readiness.isStartable(record) && this.core.readiness.isDue(record, now))
-        this.admit(record, started);
+      if (this.core.readiness.mayRun(record, now)) this.admit(record, started);
+      else this.core.readiness.evaluate(record);
     }
     if (started.length === 0) return;
     this.core.requestTurn();
@@ -148,21 +147,40 @@ export class Admission {
 
   private admit(record: CallRecord, started: Run[]): void {
     const { fn } = record;
-    const policy = fn.policy(record.version);
-    if (policy?.concurrency !== undefined && fn.running >= policy.concurrency) {
-      record.held = true;
-      fn.held.push(record);
-      return;
-    }
-    const run = this.core.runs.begin(record, policy);
+    const run = this.core.runs.begin(record, fn.policy(record.version));
     this.running.add(run);
     fn.running += 1;
+    fn.host.running += 1;
+    this.core.pacing.began(run);
     this.startedThisTurn += 1;
     started.push(run);
     if (record.progress.crashes >= SUSPECT_AT) {
       this.alone = run;
       this.core.timers.set(this.aloneUntil, this.core.clock.now() + ALONE_FOR);
     }
+  }
+
+  /** Whether an endpoint may be given a call now; it is asked again once that may have changed. */
+  private admits(endpoint: EndpointEntry): boolean {
+    const { pacing, settings } = this.core;
+    if (!pacing.admits(endpoint)) return false;
+    if (pacing.leavesRoom(endpoint, settings.concurrency - this.running.size)) return true;
+    this.crowding.add(endpoint);
+    return false;
+  }
+
+  /** Lets calls have their turn again that waited for what the run had. */
+  private freeSlot(run: Run): void {
+    const { fn } = run;
+    const { host } = fn;
+    this.core.pacing.ended(run);
+    fn.running -= 1;
+    fn.resume();
+    host.running -= 1;
+    host.resume();
+    if (this.crowding.size === 0) return;
+    for (const endpoint of this.crowding) endpoint.resume();
+    this.crowding.clear();
   }
 
   private endAlone(): void {

@@ -44,6 +44,8 @@ export interface WaitOptions {
 export type CallWaitsFor =
   | 'time' // its `dueAt`: it was delayed, or is in backoff after a failed run
   | 'turn' // other calls before it, or a free slot
+  | 'key' // other calls of its function that have its key
+  | 'endpoint' // an endpoint that does not answer, or that has asked to be left alone for a while
   | 'results' // of its children
   | 'version'; // a version of the function that its state fits
 

@@ -86,7 +86,7 @@ export class Children {
       correlationId: call.correlationId,
       parentIncarnation: parent.progress.incarnation,
       createdAt: now,
-      expiresAt: call.expiration && now + Math.max(0, durationMs(call.expiration)),
+      expiresAt: this.expiryOf(parent, call, now),
       // What an urgent call waits for is as urgent; its key is its own.
       priority: parent.header.priority,
       key: '',
@@ -95,6 +95,13 @@ export class Children {
     const child = new CallRecord(header, fn, call.version, progress);
     child.parent = parent;
     return child;
+  }
+
+  /** A call has no more time than the one that made it, unless that cleans up, for which it has a time of its own. */
+  private expiryOf(parent: CallRecord, { expiration }: Call, now: Timestamp): Timestamp | undefined {
+    const expiresAt = parent.isCancelling ? undefined : parent.header.expiresAt;
+    if (expiration === undefined) return expiresAt;
+    return Math.min(now + Math.max(0, durationMs(expiration)), expiresAt ?? Infinity);
   }
 
   /**

@@ -53,7 +53,6 @@ export class Completion {
   }
 
   expire(record: CallRecord): void {
-    if (record.isCancelling) return this.cancel(record);
     const { createdAt, expiresAt } = record.header;
     const message = `expired: the call of ${record.fn.name} did not finish within its expiration of ${(expiresAt ?? 0) - createdAt} ms`;
     record.run?.abort(new TimeoutError(message));
@@ -66,6 +65,7 @@ export class Completion {
     const { finished, header, parent } = record;
     if (!finished) return;
     core.records.delete(header.id);
+    core.keys.release(record);
     core.functions.release(record.fn);
     core.payloads.takeInput(record);
     core.delivery.discard(record);

@@ -8,10 +8,12 @@ import { Completion } from './completion.js';
 import { Delivery } from './delivery.js';
 import { FunctionTable } from './function-table.js';
 import { Intake } from './intake.js';
+import { KeyQueues } from './key-queues.js';
 import { NativeWaits } from './native-waits.js';
 import { settingsOf, type SchedulerLog, type SchedulerOptions, type Settings } from './options.js';
 import { Outage } from './outage.js';
 import { Outcomes } from './outcomes.js';
+import { Pacing } from './pacing.js';
 import { Parking } from './parking.js';
 import { Payloads } from './payloads.js';
 import { Polls } from './polls.js';
@@ -55,11 +57,13 @@ export class Core implements CommitHost, RunHost {
   /** Finished calls that are being removed from the store. */
   readonly purging = new Set<DispatchId>();
 
-  readonly functions = new FunctionTable();
+  readonly functions = new FunctionTable((endpoint) => this.pacing.entry(endpoint));
   readonly payloads: Payloads;
   readonly timers: Timers<CallRecord>;
   readonly commits = new CommitLog(this);
   readonly readiness = new Readiness(this);
+  readonly keys = new KeyQueues(this);
+  readonly pacing = new Pacing(this);
   readonly admission = new Admission(this);
   readonly runs = new Runs(this);
   readonly delivery = new Delivery(this);

@@ -1,51 +1,37 @@
 import type { FunctionPolicy } from './options.js';
+import type { EndpointEntry } from './endpoint-entry.js';
+import { FunctionEntry } from './function-entry.js';
 import type { CallRecord } from './record.js';
-import { Deque } from './deque.js';
 
-/** A function of an endpoint, shared by all its calls. */
-export class FunctionEntry {
-  policies: readonly FunctionPolicy[] = [];
-  /** Unfinished calls of it. */
-  calls = 0;
-  /** Runs in flight. */
-  running = 0;
-  /** Calls whose turn has come while `concurrency` runs of the function were in flight. */
-  readonly held = new Deque<CallRecord>();
+/** Endpoints without calls whose pace is remembered. */
+const REMEMBERED = 1_000;
 
-  constructor(
-    readonly endpoint: string,
-    readonly name: string,
-  ) {}
-
-  /** The policy for calls of that version; any other where the application has not said. */
-  policy(version: string): FunctionPolicy | undefined {
-    return this.policies.find((policy) => (policy.version ?? '') === version) ?? this.policies[0];
-  }
-}
-
-/** All functions that have calls or policies. */
+/** All functions that have calls or policies, by their endpoints. */
 export class FunctionTable {
-  private readonly endpoints = new Map<string, Map<string, FunctionEntry>>();
+  private readonly endpoints = new Map<string, EndpointEntry>();
+  /** Endpoints without functions, the one that has been so for the longest time first. */
+  private readonly unused = new Map<string, EndpointEntry>();
+
+  constructor(private readonly create: (endpoint: string) => EndpointEntry) {}
 
   find(endpoint: string, name: string): FunctionEntry | undefined {
-    return this.endpoints.get(endpoint)?.get(name);
+    return this.endpoints.get(endpoint)?.functions.get(name);
   }
 
   entry(endpoint: string, name: string): FunctionEntry {
-    let functions = this.endpoints.get(endpoint);
-    if (functions === undefined) this.endpoints.set(endpoint, (functions = new Map<string, FunctionEntry>()));
-    let entry = functions.get(name);
-    if (entry === undefined) functions.set(name, (entry = new FunctionEntry(endpoint, name)));
+    const host = this.endpoints.get(endpoint) ?? this.host(endpoint);
+    let entry = host.functions.get(name);
+    if (entry === undefined) host.functions.set(name, (entry = new FunctionEntry(host, name)));
     return entry;
   }
 
   entriesOf(endpoint: string): Iterable<FunctionEntry> {
-    return this.endpoints.get(endpoint)?.values() ?? [];
+    return this.endpoints.get(endpoint)?.functions.values() ?? [];
   }
 
   /** Takes the place of all policies of the endpoint. */
   setPolicies(endpoint: string, policies: readonly FunctionPolicy[]): void {
-    for (const entry of this.entriesOf(endpoint)) {
+    for (const entry of [...this.entriesOf(endpoint)]) {
       entry.policies = [];
       this.forgetUnused(entry);
     }
@@ -68,11 +54,25 @@ export class FunctionTable {
     this.forgetUnused(entry);
   }
 
+  private host(endpoint: string): EndpointEntry {
+    const host = this.unused.get(endpoint) ?? this.create(endpoint);
+    this.unused.delete(endpoint);
+    this.endpoints.set(endpoint, host);
+    return host;
+  }
+
   /** Whoever may dispatch may name functions without end. */
   private forgetUnused(entry: FunctionEntry): void {
     if (entry.calls > 0 || entry.running > 0 || entry.policies.length > 0) return;
-    const functions = this.endpoints.get(entry.endpoint);
-    functions?.delete(entry.name);
-    if (functions?.size === 0) this.endpoints.delete(entry.endpoint);
+    const { host } = entry;
+    host.functions.delete(entry.name);
+    if (host.functions.size > 0) return;
+    this.endpoints.delete(host.url);
+    if (host.pace === undefined) return;
+    this.unused.set(host.url, host);
+    for (const [oldest] of this.unused) {
+      if (this.unused.size <= REMEMBERED) break;
+      this.unused.delete(oldest);
+    }
   }
 }

@@ -1,7 +1,9 @@
 import type { CallFilter, CallRow, DispatchId, Timestamp } from '../store.js';
 import type { CallInfo, CallInfoPage, CallWaitsFor } from './calls.js';
 import type { Core } from './core.js';
+import { Key } from './key-queues.js';
 import { NATIVE_ENDPOINT } from './native-waits.js';
+import type { CallRecord } from './record.js';
 
 /** What calls look like from outside: what is committed, with what is going on right now. */
 export class Inspection {
@@ -44,13 +46,20 @@ export class Inspection {
     };
   }
 
+  /** What keeps a call from running that may. */
+  private turnOf(record: CallRecord | undefined, now: Timestamp): CallWaitsFor {
+    if (record?.queue instanceof Key) return 'key';
+    const { pace } = record?.fn.host ?? {};
+    return pace?.isDown || pace?.restEnd(now) !== undefined ? 'endpoint' : 'turn';
+  }
+
   private waitsFor({ header, target, progress }: Pick<CallRow, 'header' | 'target' | 'progress'>): CallWaitsFor {
     const record = this.core.records.get(header.id);
     const now = this.core.clock.now();
     if (progress.state === 'incompatible') return 'version';
     if (target.endpoint === NATIVE_ENDPOINT) return 'results';
-    if (progress.state === 'pending') return progress.dueAt > now ? 'time' : 'turn';
-    if (record === undefined || this.core.readiness.isDue(record, now)) return 'turn';
+    if (progress.state === 'pending' && progress.dueAt > now) return 'time';
+    if (record === undefined || this.core.readiness.isDue(record, now)) return this.turnOf(record, now);
     return record.outstanding + record.undelivered > 0 ? 'results' : 'time';
   }
 }

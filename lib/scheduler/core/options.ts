@@ -1,3 +1,5 @@
+import type { Status } from '../../errors/index.js';
+
 /** How long, in milliseconds. */
 export type Milliseconds = number;
 
@@ -11,6 +13,8 @@ export interface RetryPolicy {
   readonly max?: Milliseconds;
   /** Default 2. */
   readonly multiplier?: number;
+  /** With which statuses a failed run is made again; all others are final. Default: what `isRetryable` says. */
+  readonly retryOn?: readonly Status[];
 }
 
 /** How the scheduler treats the calls of a function. */
@@ -31,6 +35,14 @@ export interface FunctionPolicy {
   readonly startAfterCommit?: boolean;
   /** Runs of this function at the same time. Default: no limit but the scheduler's `concurrency`. */
   readonly concurrency?: number;
+  /** Calls of this function with the same key that go on at the same time, each from its start to its end. Default 1. */
+  readonly perKey?: number;
+}
+
+/** How the scheduler treats an endpoint. */
+export interface EndpointPolicy {
+  /** Runs at the same time, at most; how many there are below that follows from its answers. Default: the scheduler's. */
+  readonly concurrency?: number;
 }
 
 export interface SchedulerOptions {
@@ -38,6 +50,8 @@ export interface SchedulerOptions {
   readonly run?: boolean;
   /** Runs at the same time. Default 100. */
   readonly concurrency?: number;
+  /** By the endpoint's address, as calls name it. */
+  readonly endpoints?: Readonly<Record<string, EndpointPolicy>>;
   /** Runs that start before the event loop turns, so that timers and I/O get their share. Default 500. */
   readonly startsPerTurn?: number;
   /** How long one run may take before it counts as TIMEOUT and is made again. Default 600,000 ms (10 min). */
@@ -60,6 +74,7 @@ export function settingsOf(options: SchedulerOptions): Settings {
   return {
     run: options.run ?? true,
     concurrency: options.concurrency ?? 100,
+    endpoints: options.endpoints ?? {},
     startsPerTurn: options.startsPerTurn ?? 500,
     runTimeout: options.runTimeout ?? 600_000,
     retry: options.retry ?? {},

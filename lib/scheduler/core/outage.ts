@@ -1,4 +1,5 @@
 import { CancelledError } from '../../errors/index.js';
+import type { DispatchId } from '../store.js';
 import type { Batch } from './commit-log.js';
 import type { Core } from './core.js';
 import type { CallRecord } from './record.js';
@@ -17,6 +18,8 @@ export class Outage {
   private marksReported = false;
   /** Calls that are to be looked at once the pause is over. */
   private readonly affected = new Set<CallRecord>();
+  /** Calls that were never made, and that somebody may wait for. */
+  private readonly unmade: DispatchId[] = [];
   private readonly pauseEnd = new Task(() => this.resume());
 
   constructor(private readonly core: Core) {}
@@ -32,6 +35,8 @@ export class Outage {
   /** What is not in the store has not happened: calls go back to where it has them. */
   commitFailed(batches: readonly Batch[], error: unknown): void {
     for (const batch of batches) this.takeBack(batch);
+    // Whoever hears of it may go on at once, which is safe only now.
+    for (const id of this.unmade.splice(0)) this.core.waits.forget(id);
     this.pause(`could not write: ${messageOf(error)}`);
   }
 
@@ -80,6 +85,7 @@ export class Outage {
         core.functions.assign(record, core.functions.entry(snapshot.fn.endpoint, snapshot.fn.name));
       }
       record.restore(snapshot);
+      core.delivery.trim(record);
       if (record.progress.state === 'incompatible') core.parking.remember(record);
       this.affected.add(record);
     });
@@ -89,6 +95,7 @@ export class Outage {
   private remove(record: CallRecord): void {
     const { core } = this;
     core.records.delete(record.id);
+    core.keys.release(record);
     core.functions.release(record.fn);
     core.delivery.discard(record);
     this.affected.delete(record);
@@ -97,7 +104,9 @@ export class Outage {
       parent.outstanding -= 1;
     }
     record.parent = undefined;
-    core.waits.forget(record.id);
+    // The process may still hold an instance of it, which asks for a resume.
+    record.warm = false;
+    this.unmade.push(record.id);
   }
 
   private pause(what: string): void {

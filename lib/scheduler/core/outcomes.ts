@@ -2,11 +2,11 @@ import { isRetryable, Status, TimeoutError } from '../../errors/index.js';
 import type { Call, CallResult } from '../../gen/dispatch/sdk/v1/call_pb.js';
 import type { Error as WireError } from '../../gen/dispatch/sdk/v1/error_pb.js';
 import type { Exit } from '../../gen/dispatch/sdk/v1/exit_pb.js';
-import type { RunResponse } from '../../gen/dispatch/sdk/v1/function_pb.js';
 import type { RunAnswer } from '../../protocol/index.js';
 import type { Timestamp } from '../store.js';
 import { backoff } from './backoff.js';
 import type { Core } from './core.js';
+import type { Milliseconds } from './options.js';
 import { freshProgress } from './progress.js';
 import { failure, unexplained } from './results.js';
 import { isCurrent } from './runs.js';
@@ -19,9 +19,10 @@ export class Outcomes {
 
   settle(run: Run, answer: RunAnswer): void {
     if (!isCurrent(run) || run.answered) return;
+    this.core.pacing.heard(run, answer);
     if (answer.stateMissing && run.stateOmitted) return this.core.runs.sendAgain(run);
     const { status, directive } = answer.response;
-    if (status !== Status.OK) return this.failed(run, answer.response);
+    if (status !== Status.OK) return this.failed(run, answer);
     switch (directive.case) {
       case 'exit':
         return this.exited(run, directive.value);
@@ -48,31 +49,40 @@ export class Outcomes {
     const { record } = run;
     const limit = run.fn.policy(record.version)?.runTimeout ?? this.core.settings.runTimeout;
     const message = `a run of ${run.fn.name} took longer than its runTimeout of ${limit} ms`;
+    this.core.pacing.timedOut(run);
     run.abort(new TimeoutError(message));
     this.retry(run, Status.TIMEOUT, failure('TimeoutError', message), undefined);
   }
 
   /** The run is made again after a backoff, or the call fails with what it failed with. */
-  retry(run: Run, status: Status, error: WireError, result: CallResult | undefined): void {
+  retry(
+    run: Run,
+    status: Status,
+    error: WireError,
+    result: CallResult | undefined,
+    atLeast: Milliseconds | undefined = 0,
+  ): void {
     const { core } = this;
     const { record } = run;
     if (record.isCancelling) return this.retryCancelled(run);
+    if (!this.isRetried(run, status)) return core.completion.fail(record, status, error, result?.output);
     const attempt = record.progress.attempt + 1;
-    const dueAt = this.nextTry(run, attempt);
+    const dueAt = this.nextTry(run, attempt, atLeast);
     if (dueAt === undefined) return core.completion.fail(record, status, error, result?.output);
     core.runs.end(run);
     core.commits.progress(record, { ...record.progress, state: 'pending', dueAt, attempt, crashes: 0 });
   }
 
-  private failed(run: Run, response: RunResponse): void {
+  private failed(run: Run, { response, retryAfter, final }: RunAnswer): void {
     const { directive } = response;
     const result = directive.case === 'exit' ? directive.value.result : undefined;
     const status = response.status === Status.UNSPECIFIED ? Status.INVALID_RESPONSE : response.status;
     const error = result?.error ?? unexplained(status);
     const tailCall = directive.case === 'exit' ? directive.value.tailCall : undefined;
-    if (tailCall && isRetryable(status)) this.tailCallLater(run, tailCall, status, error);
+    const isRetried = final !== true && this.isRetried(run, status);
+    if (tailCall && isRetried) this.tailCallLater(run, tailCall, status, error);
     else if (status === Status.INCOMPATIBLE_STATE) this.incompatible(run, error);
-    else if (isRetryable(status)) this.retry(run, status, error, result);
+    else if (isRetried) this.retry(run, status, error, result, retryAfter);
     else this.core.completion.fail(run.record, status, error, result?.output);
   }
 
@@ -141,12 +151,17 @@ export class Outcomes {
     core.cancellation.cancelChildren(record);
   }
 
+  private isRetried({ fn, record }: Run, status: Status): boolean {
+    const retryOn = fn.policy(record.version)?.retry?.retryOn ?? this.core.settings.retry.retryOn;
+    return retryOn?.includes(status) ?? isRetryable(status);
+  }
+
   /** When the call may be tried again after that many attempts; undefined: its attempts or its time are used up. */
-  private nextTry({ fn, record }: Run, attempt: number): Timestamp | undefined {
+  private nextTry({ fn, record }: Run, attempt: number, atLeast: Milliseconds = 0): Timestamp | undefined {
     const { clock, random, settings } = this.core;
     const policy = fn.policy(record.version)?.retry ?? {};
     const maxAttempts = policy.maxAttempts ?? settings.retry.maxAttempts ?? Infinity;
-    const dueAt = clock.now() + backoff(policy, settings.retry, attempt, random);
+    const dueAt = clock.now() + Math.max(atLeast, backoff(policy, settings.retry, attempt, random));
     return attempt >= maxAttempts || (record.header.expiresAt ?? Infinity) <= dueAt ? undefined : dueAt;
   }
 

@@ -10,9 +10,9 @@ export class Readiness {
 
   /** Looks at a call after something about it has changed, and queues it when it may run. */
   evaluate(record: CallRecord): void {
-    if (!this.core.active || record.queue || record.held || !this.isStartable(record)) return;
+    if (!this.core.active || record.queue || !this.isStartable(record)) return;
     const now = this.core.clock.now();
-    if (isAtOrBefore(record.header.expiresAt, now)) return this.core.completion.expire(record);
+    if (isExpired(record, now)) return this.expire(record, now);
     if (isAtOrBefore(record.progress.cancelBy, now)) return this.core.completion.cancel(record);
     // It was cut short before it had anything to clean up.
     if (record.isCancelling && !this.core.cancellation.canCleanUp(record)) return this.core.completion.cancel(record);
@@ -27,6 +27,16 @@ export class Readiness {
       record.finished === undefined &&
       record.run === undefined &&
       (record.speculative || this.core.commits.isCommitted(record))
+    );
+  }
+
+  /** Whether a call whose turn has come may still run: time has passed since it was queued, and the clock may have been set. */
+  mayRun(record: CallRecord, now: Timestamp): boolean {
+    return (
+      this.isStartable(record) &&
+      this.isDue(record, now) &&
+      !isExpired(record, now) &&
+      !isAtOrBefore(record.progress.cancelBy, now)
     );
   }
 
@@ -53,17 +63,32 @@ export class Readiness {
     if (record.finished) return;
     const now = this.core.clock.now();
     const { run } = record;
-    if (isAtOrBefore(record.header.expiresAt, now)) this.core.completion.expire(record);
+    if (isExpired(record, now)) this.expire(record, now);
     else if (isAtOrBefore(record.progress.cancelBy, now)) this.core.completion.cancel(record);
     else if (run === undefined) this.evaluate(record);
     else if (run.deadline <= now) this.core.outcomes.timedOut(run);
     else this.arm(record, now);
   }
 
+  /** Ends a call whose time is up: with those above it whose time is up as well, as they take it with them in good order. */
+  private expire(record: CallRecord, now: Timestamp): void {
+    let first = record;
+    for (let up = record.parent; up && !up.finished && isExpired(up, now); up = up.parent) first = up;
+    this.core.completion.expire(first);
+  }
+
+  /** Ends the pause before a call is tried again. */
+  hurry(record: CallRecord): void {
+    const { progress, run, finished } = record;
+    const now = this.core.clock.now();
+    if (finished || run || progress.state !== 'pending' || progress.attempt === 0 || progress.dueAt <= now) return;
+    this.core.commits.progress(record, { ...progress, dueAt: now });
+  }
+
   /** Sets the call's timer to the next time at which something has to happen without anybody's doing. */
   arm(record: CallRecord, now: Timestamp): void {
     const { progress, run } = record;
-    let at = Math.min(record.header.expiresAt ?? Infinity, progress.cancelBy ?? Infinity);
+    let at = progress.cancelBy ?? record.header.expiresAt ?? Infinity;
     if (run) at = Math.min(at, run.deadline);
     else if (progress.state === 'pending' && progress.dueAt > now) at = Math.min(at, progress.dueAt);
     else if (progress.state === 'suspended' && progress.wakeAt !== undefined && progress.wakeAt > now) {
@@ -98,6 +123,11 @@ export class Readiness {
   private mayFail(record: CallRecord): boolean {
     return record.failedPlace > record.progress.delivered && this.core.transport.extended(record.fn.endpoint);
   }
+}
+
+/** One that was cancelled has the time to clean up instead. */
+function isExpired({ header, progress }: CallRecord, now: Timestamp): boolean {
+  return progress.cancelBy === undefined && isAtOrBefore(header.expiresAt, now);
 }
 
 function isAtOrBefore(time: Timestamp | undefined, now: Timestamp): boolean {

@@ -4,10 +4,18 @@ import type { JournalPosition } from '../../protocol/index.js';
 import type { CallHeader, CallProgress, CallRow, DispatchId, FinishedCall, Timestamp } from '../store.js';
 import { EMPTY_JOURNAL } from '../../protocol/index.js';
 import { type Deque } from './deque.js';
-import type { FunctionEntry } from './function-table.js';
-import type { ReadyQueue } from './ready-queue.js';
+import type { FunctionEntry } from './function-entry.js';
+import type { Key } from './key-queues.js';
+import type { RingItem } from './ring.js';
 import type { Run } from './run.js';
 import type { Timed } from './timer-heap.js';
+import type { Lane } from './turns.js';
+
+/** Where calls wait for their turn. */
+export interface CallQueue {
+  /** Takes out a call that is not to run any more. */
+  remove(call: CallRecord): void;
+}
 
 /** A committed result that its parent has not taken in. */
 export interface InboxItem {
@@ -40,7 +48,7 @@ export const NO_CORRELATION = -1n;
  * An unfinished call, in memory: without its journal, and mostly without its input. What it says of the call is what the
  * store says, or will say once the commits under way are done.
  */
-export class CallRecord implements Timed {
+export class CallRecord implements Timed, RingItem<CallRecord> {
   progress: CallProgress;
   position: JournalPosition = EMPTY_JOURNAL;
   foreignState: CallRow['foreignState'] = undefined;
@@ -78,10 +86,14 @@ export class CallRecord implements Timed {
   woken = false;
   /** A cancellation has been told to it, and it has answered. */
   told = false;
-  /** The queue of calls that may run in which it is. */
-  queue: ReadyQueue | undefined = undefined;
-  /** It waits for a free slot of its function. */
-  held = false;
+  /** The queue in which it waits: for its key, or for a run. */
+  queue: CallQueue | undefined = undefined;
+  /** Its place among the ready calls. */
+  lane: Lane | undefined = undefined;
+  next: CallRecord | undefined = undefined;
+  previous: CallRecord | undefined = undefined;
+  /** The key that it holds. */
+  key: Key | undefined = undefined;
   /** It is a native wait that waits. */
   waiting = false;
   /** It may run although the commit that creates it is not done. */

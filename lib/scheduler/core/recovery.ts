@@ -35,6 +35,7 @@ function restore(core: Core, { header, target, progress, position, foreignState 
   if (record.hasState) record.highestCorrelation = undefined;
   if (progress.state === 'incompatible') core.parking.remember(record);
   core.add(record);
+  core.keys.restore(record);
   const parent = core.records.get(header.parentId);
   if (!parent) return;
   record.parent = parent;

@@ -1,7 +1,7 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { Checkpoint, JournalPosition, RunContext } from '../../protocol/index.js';
 import type { Timestamp } from '../store.js';
-import type { FunctionEntry } from './function-table.js';
+import type { FunctionEntry } from './function-entry.js';
 import type { CallRecord } from './record.js';
 
 /** What a run asks of the scheduler while it is in flight, and its live instance afterwards. */

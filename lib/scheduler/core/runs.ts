@@ -18,7 +18,8 @@ const EMPTY_INPUT = create(AnySchema, { typeUrl: 'type.googleapis.com/google.pro
 
 /** Starts runs, sends their requests, and ends them. */
 export class Runs {
-  private lastFence = 0;
+  /** The fence of the run that was begun last. */
+  lastFence = 0;
 
   constructor(private readonly core: Core) {}
 
@@ -117,6 +118,11 @@ export class Runs {
 
   private withInput(run: Run, input: Any | undefined): RunRequest | undefined {
     if (!isCurrent(run)) return undefined;
+    if (run.record.isCancelling) {
+      // It was cancelled while its input was read: a call that has not begun never will.
+      this.core.completion.cancel(run.record);
+      return undefined;
+    }
     if (input && !run.extended && isOwnType(input)) {
       this.core.completion.fail(run.record, Status.INVALID_RESPONSE, refusedInput(run.record, input));
       return undefined;

@@ -18,9 +18,10 @@ import {
   Status,
   TemporaryError,
 } from '../../../lib/errors/index.js';
-import type { FunctionRunner } from '../../../lib/protocol/index.js';
+import type { Checkpoint, FunctionRunner } from '../../../lib/protocol/index.js';
 import { provide, World, type WorldOptions } from '../../support/durable-world.js';
-import { ScriptedScheduler, type Finished } from '../../support/scripted-scheduler.js';
+import { turns } from '../../support/manual-clock.js';
+import { IdleClock, ScriptedScheduler, type Finished } from '../../support/scripted-scheduler.js';
 
 const open: World[] = [];
 afterEach(() => open.splice(0).forEach((world) => world.close()));
@@ -32,6 +33,12 @@ function world(providers: object[], options: WorldOptions = {}): World {
 }
 
 const always: WorldOptions = { runtime: { replay: 'always' } };
+
+/** A promise that a test settles. */
+class Deferred<T> {
+  resolve!: (value: T) => void;
+  readonly promise = new Promise<T>((resolve) => (this.resolve = resolve));
+}
 
 class InsufficientFunds extends Error {
   override readonly name = 'InsufficientFunds';
@@ -238,6 +245,116 @@ describe('a version', () => {
     expect(result.error?.message).toMatch(new RegExp(message));
     const back = await moved(Unversioned, Versioned, extended);
     expect(back.status).toBe(Status.INCOMPATIBLE_STATE);
+  });
+});
+
+describe('a replay whose own I/O is faster than it was', () => {
+  const later = async (count: number): Promise<void> => {
+    for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+  };
+
+  /** While it waits for a request of its own, the loser of a race makes another call. */
+  class Hurried {
+    constructor(
+      private readonly bank: Bank,
+      private readonly latency: { branch: number; own: number },
+    ) {}
+    @DispatchFunction()
+    async returns(): Promise<string> {
+      return this.raced();
+    }
+    @DispatchFunction()
+    async tailCalls(): Promise<string> {
+      return tailCall(this.end, await this.raced());
+    }
+    @DispatchFunction()
+    async end(value: string): Promise<string> {
+      return value;
+    }
+    private async raced(): Promise<string> {
+      const charged = this.bank.charge(1);
+      const branch = Promise.all([charged, later(this.latency.branch)]).then(() => this.bank.refund(1));
+      const winner = await race([charged, branch]);
+      await later(this.latency.own);
+      return winner;
+    }
+  }
+
+  test.each([
+    ['returns', 20],
+    ['tailCalls', 20],
+    ['returns', 0],
+  ])('finds what a branch does after the function has ended (it %s, after %i turns)', async (name, turnsOfIo) => {
+    const clock = new IdleClock();
+    const [recording, replaying] = [
+      { branch: turnsOfIo, own: 10_000 },
+      { branch: 40, own: 0 },
+    ].map((latency) => {
+      const bank = new Bank();
+      return world([bank, new Hurried(bank, latency)], { runtime: { clock } }).runtimes[0];
+    });
+    if (recording === undefined || replaying === undefined) throw new Error('no runtimes');
+    let polls = 0;
+    const run: FunctionRunner['run'] = async (request, options) => {
+      if (!request.function.startsWith('Hurried.')) return recording.run(request, options);
+      const answer = await (polls < 2 ? recording : replaying).run(request, options);
+      if (answer.response.directive.case === 'poll') polls += 1;
+      return answer;
+    };
+    const scheduler = new ScriptedScheduler([{ run }], { extended: true, clock });
+    const outcome = await scheduler.execute(`Hurried.${name}`);
+    expect({ outcome, polls }).toEqual({ outcome: 'charged 1', polls: 2 });
+  });
+});
+
+describe('a call that is made while the result of a step is being written', () => {
+  /** A step and a request of its own race; the request is back first, though the step had ended. */
+  class Racer {
+    constructor(
+      private readonly bank: Bank,
+      private readonly request: Promise<string>,
+    ) {}
+    @DispatchFunction()
+    async run(): Promise<unknown[]> {
+      const winner = await race([step(() => 'step'), this.request]);
+      return [winner, await this.bank.echo(winner)];
+    }
+  }
+
+  test.each([true, false])('comes before that result in a replay, too (extended: %p)', async (extended) => {
+    const recorded = new Deferred<string>();
+    const replayed = new Deferred<string>();
+    const clock = new IdleClock();
+    const [recording, replaying] = [recorded, replayed].map(({ promise }) => {
+      const bank = new Bank();
+      return world([bank, new Racer(bank, promise)], { extended, runtime: { clock } }).runtimes[0];
+    });
+    if (recording === undefined || replaying === undefined) throw new Error('no runtimes');
+    const isBack = async (request: Deferred<string>): Promise<void> => {
+      request.resolve('request');
+      await turns();
+    };
+    let polls = 0;
+    const run: FunctionRunner['run'] = async (request, { context } = {}) => {
+      if (request.function !== 'Racer.run') return recording.run(request, { context });
+      if (polls === (extended ? 1 : 2)) {
+        const answer = replaying.run(request, { context });
+        if (context?.stateOmitted === true) return answer;
+        await turns();
+        replayed.resolve('request');
+        return answer;
+      }
+      const slow = context && {
+        ...context,
+        checkpoint: (checkpoint: Checkpoint) => isBack(recorded).then(() => context.checkpoint(checkpoint)),
+      };
+      const answer = await recording.run(request, { context: slow });
+      polls += 1;
+      if (!extended) await isBack(recorded);
+      return answer;
+    };
+    const outcome = await new ScriptedScheduler([{ run }], { extended, clock }).execute('Racer.run');
+    expect(outcome).toEqual(['request', 'request']);
   });
 });
 

@@ -15,6 +15,7 @@ import {
   read,
   resultsOf,
   tailCall,
+  text,
   World,
   type Script,
 } from './world.js';
@@ -43,6 +44,20 @@ describe('cancelling a call', () => {
     expect(await world.scheduler.cancel(id)).toBe(true);
     await expectCancelled(id);
     await world.advance(5_000);
+    expect(world.requests).toHaveLength(0);
+  });
+
+  it('keeps one from ever running whose input is still being read', async () => {
+    await world.restart({ payloadMemory: 0 });
+    const disk = new Deferred<void>();
+    const input = world.store.input.bind(world.store);
+    world.store.input = (id) => disk.promise.then(() => input(id));
+    world.define('f', () => exit());
+    const id = await world.dispatch('f', { input: text('large') });
+    await turns();
+    await world.scheduler.cancel(id);
+    disk.resolve();
+    expect((await world.scheduler.wait(id)).state).toBe('cancelled');
     expect(world.requests).toHaveLength(0);
   });
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Status } from '../../../lib/errors/index.js';
 import type { RunAnswer } from '../../../lib/protocol/index.js';
+import { NATIVE_ENDPOINT, NATIVE_WAIT } from '../../../lib/scheduler/index.js';
 import { turns } from '../../support/manual-clock.js';
 import {
   callOf,
@@ -14,6 +15,7 @@ import {
   read,
   resultsOf,
   storeIsDown,
+  text,
   World,
 } from './world.js';
 
@@ -180,6 +182,99 @@ describe('a store that fails', () => {
     const [first, second] = world.requestsOf('child').map((request) => request.dispatchId);
     expect(first).toBe(second);
     expect(world.requestsOf('parent').map((request) => resultsOf(request)?.length)).toEqual([undefined, undefined, 1]);
+  });
+
+  it('does not go on with a child of a lost poll that asks for a resume', async () => {
+    let commits = 0;
+    world.define('child', (_request, { context }) => poll({ maxWait: 1e9, appendTo: context?.position }));
+    world.define(
+      'parent',
+      joins(() => [callOf({ id: 7, function: 'child' })]),
+    );
+    world.beforeCommit = async () => {
+      if (++commits !== 2) return;
+      await turns(5);
+      storeIsDown();
+    };
+    await world.dispatch('parent');
+    await turns(20);
+    world.contextsOf('child')[0]?.wake();
+    await world.advance(1_000);
+    expect(world.requestsOf('child').map(({ directive }) => directive.case)).toEqual(['input', 'input']);
+  });
+
+  it('does not give a function results again that it has taken in, when a later change is lost', async () => {
+    const disk = new Deferred<void>();
+    let commits = 0;
+    world.define('quick', () => exit('1'));
+    world.define('slow', () => new Promise(() => undefined));
+    const calls = [callOf({ id: 1, function: 'quick' }), callOf({ id: 2, function: 'slow' })];
+    world.define('parent', (request, { context }) => {
+      if (!resultsOf(request)) return poll({ calls, appendTo: context?.position });
+      world.beforeCommit = () => (++commits === 1 ? disk.promise : storeIsDown());
+      return poll({ appendTo: context?.position });
+    });
+    const id = await world.dispatch('parent');
+    await turns(10);
+    const cancelled = expect(world.scheduler.cancel(id)).rejects.toThrow('the disk is full');
+    disk.resolve();
+    await cancelled;
+    world.beforeCommit = undefined;
+    await world.clock.advance(1_000, turns);
+    expect(world.requestsOf('parent').map((request) => resultsOf(request)?.length)).toEqual([undefined, 1]);
+  });
+
+  it('does not start a child of a lost poll that waited for a slot of its function', async () => {
+    world.scheduler.setFunctions(LOCAL, [{ name: 'narrow', concurrency: 1 }]);
+    const busy = new Deferred<RunAnswer>();
+    let commits = 0;
+    world.define('narrow', () => (world.requestsOf('narrow').length === 1 ? busy.promise : exit('1')));
+    world.define(
+      'parent',
+      joins(() => [callOf({ id: 7, function: 'narrow' })]),
+    );
+    await world.dispatch('narrow');
+    await turns();
+    world.beforeCommit = () => (++commits === 2 ? storeIsDown() : undefined);
+    const id = await world.dispatch('parent');
+    await world.clock.advance(1_000, turns);
+    busy.resolve(exit());
+    expect(read((await world.scheduler.wait(id)).result.output)).toBe('1');
+    await world.idle();
+    expect(world.requestsOf('narrow')).toHaveLength(2);
+  });
+
+  it('loses no result when it ends the wait for a call that was never made', async () => {
+    const [disk, slow] = [new Deferred<void>(), new Deferred<RunAnswer>()];
+    const never = '0'.repeat(32);
+    const wait = { id: 1, endpoint: NATIVE_ENDPOINT, function: NATIVE_WAIT, input: text(never) };
+    let commits = 0;
+    let got = 0;
+    let hasCrashed = false;
+    world.define('slow', () => slow.promise);
+    world.define('parent', (request, { context }) => {
+      const results = resultsOf(request);
+      got += results?.length ?? 0;
+      if (got === 2) return hasCrashed ? exit('both') : new Promise(() => undefined);
+      const calls = results ? [] : [callOf(wait), callOf({ id: 2, function: 'slow' })];
+      return poll({ calls, appendTo: context?.position });
+    });
+    const id = await world.dispatch('parent', { dueAt: world.clock.now() + 1 });
+    world.beforeCommit = () => (++commits === 1 ? disk.promise : commits === 2 ? storeIsDown() : undefined);
+    await world.clock.advance(1, turns);
+    const refused = expect(world.dispatch('slow', { id: never })).rejects.toThrow('the disk is full');
+    await turns();
+    world.contextsOf('parent')[0]?.wake();
+    disk.resolve();
+    await refused;
+    await world.clock.advance(1_000, turns);
+    slow.resolve(exit());
+    await turns(10);
+    expect(got).toBe(2);
+    [got, hasCrashed] = [1, true];
+    await world.crash();
+    await world.idle();
+    expect((await world.scheduler.get(id))?.state).toBe('succeeded');
   });
 
   it('loses neither the result of a child nor the place of its parent', async () => {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Status } from '../../../lib/errors/index.js';
 import type { Mutation } from '../../../lib/scheduler/index.js';
 import { turns } from '../../support/manual-clock.js';
-import { callOf, Deferred, exit, failed, joins, LOCAL, poll, read, World } from './world.js';
+import { callOf, Deferred, exit, failed, joins, LOCAL, poll, read, storeIsDown, World } from './world.js';
 
 describe('a process that dies', () => {
   let world: World;
@@ -56,6 +56,20 @@ describe('a process that dies', () => {
     answers = [failed(Status.TEMPORARY_ERROR)];
     await world.crash();
     await turns(10);
+    expect((await world.scheduler.get(id))?.crashes).toBe(0);
+  });
+
+  it('is not counted for a call that ended its run while the store could not note that', async () => {
+    world.define('f', ({ directive }) => (directive.case === 'input' ? poll({ maxWait: 1e9 }) : exit()));
+    world.define('other', () => exit());
+    const markRunning = world.store.markRunning.bind(world.store);
+    world.store.markRunning = (started, ended) => (ended.length > 0 ? storeIsDown() : markRunning(started, ended));
+    const id = await world.dispatch('f');
+    await world.idle();
+    world.store.markRunning = markRunning;
+    await world.run('other');
+    await world.idle();
+    await world.crash();
     expect((await world.scheduler.get(id))?.crashes).toBe(0);
   });
 

@@ -50,6 +50,36 @@ describe('a call that expires', () => {
     expect((await world.scheduler.get(child))?.cancelling).toBe(true);
   });
 
+  it('takes all that it called with it, also where that has a longer time of its own', async () => {
+    const now = world.clock.now();
+    world.define('grandchild', () => poll({ maxWait: 1e9 }));
+    world.define(
+      'child',
+      joins(() => [callOf({ function: 'grandchild' })]),
+    );
+    world.define('f', (request) => {
+      const calls = [5_000, 400].map((expiration, id) => callOf({ id, function: 'child', expiration }));
+      return resultsOf(request) ? poll({ maxWait: 1e9 }) : poll({ calls });
+    });
+    const id = await world.dispatch('f', { expiration: 1_000 });
+    await world.idle();
+    const { calls } = await world.scheduler.list({ rootId: id });
+    const times = calls.map((call) => [call.function, (call.expiresAt ?? 0) - now]);
+    expect(times.sort()).toEqual([
+      ['child', 1_000],
+      ['child', 400],
+      ['f', 1_000],
+      ['grandchild', 1_000],
+      ['grandchild', 400],
+    ]);
+    await world.advance(1_000);
+    await expectExpired(id);
+    const unfinished = async () => (await world.scheduler.list({ state: ['pending', 'suspended'] })).calls;
+    expect((await unfinished()).map((call) => call.cancelling)).toEqual([true, true]);
+    await world.advance(60_000);
+    expect(await unfinished()).toEqual([]);
+  });
+
   it('gives its parent a result', async () => {
     world.define('child', () => poll({ maxWait: 1e9 }));
     world.define(

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { NotFoundError } from '../../../lib/errors/index.js';
-import { callOf, exit, failed, joins, LOCAL, poll, World } from './world.js';
+import type { RunAnswer } from '../../../lib/protocol/index.js';
+import { turns } from '../../support/manual-clock.js';
+import { callOf, Deferred, exit, failed, joins, LOCAL, poll, World } from './world.js';
 import { Status } from '../../../lib/errors/index.js';
 
 const DAY = 86_400_000;
@@ -28,11 +30,11 @@ describe('finished calls', () => {
   });
 
   it('are removed in slices', async () => {
-    await world.scheduler.dispatch(Array.from({ length: 2_500 }, () => ({ endpoint: LOCAL, function: 'child' })));
+    await world.scheduler.dispatch(Array.from({ length: 1_250 }, () => ({ endpoint: LOCAL, function: 'child' })));
     await world.idle();
     await world.advance(8 * DAY);
     const purges = world.commits.flat().flatMap((mutation) => (mutation.type === 'purge' ? mutation.ids.length : []));
-    expect(purges).toEqual([1_000, 1_000, 500]);
+    expect(purges).toEqual([500, 500, 250]);
   });
 
   it('stay while their root has not finished', async () => {
@@ -44,6 +46,31 @@ describe('finished calls', () => {
     await world.dispatch('parent');
     await world.advance(20 * DAY);
     expect((await world.scheduler.list()).calls).toHaveLength(2);
+  });
+
+  it('are removed together, also when one of them has only just finished', async () => {
+    await world.restart({ purgeInterval: 1_000, retention: 5_000 });
+    const swept = new Deferred<RunAnswer>();
+    world.define('child', (_request, { context }) =>
+      context?.cancelled ? swept.promise : poll({ maxWait: 1e9, appendTo: context?.position }),
+    );
+    world.define('parent', (request) =>
+      request.directive.case === 'input' ? poll({ calls: [callOf({ function: 'child' })], maxWait: 1 }) : exit(),
+    );
+    const id = await world.dispatch('parent');
+    await world.clock.advance(1_000, turns);
+    await world.scheduler.wait(id);
+    await world.clock.advance(6_000, turns);
+    const heard = new Deferred<void>();
+    const commit = world.store.commit.bind(world.store);
+    world.store.commit = (mutations) => commit(mutations).then(() => heard.promise);
+    swept.resolve(exit());
+    await turns();
+    await world.clock.advance(1_000, turns);
+    world.store.commit = commit;
+    heard.resolve();
+    await world.advance(10_000);
+    expect((await world.scheduler.list()).calls).toEqual([]);
   });
 
   it('stay when they are taken up again', async () => {

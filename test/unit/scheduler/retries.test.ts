@@ -90,6 +90,45 @@ describe('a run that fails', () => {
     expect(times.map((time) => time - (times[0] ?? 0))).toEqual([0, 10, 40, 90]);
   });
 
+  it('is made again with the statuses that its function names, and with no others', async () => {
+    world.scheduler.setFunctions(LOCAL, [
+      { name: 'all', retry: { retryOn: [Status.PERMANENT_ERROR, Status.NOT_FOUND] } },
+      { name: 'none', retry: { retryOn: [] } },
+      { name: 'late', retry: { retryOn: [] }, runTimeout: 1_000 },
+    ]);
+    const ends = [failed(Status.PERMANENT_ERROR), failed(Status.NOT_FOUND), failed(Status.TEMPORARY_ERROR)];
+    world.define('all', () => ends.shift() ?? exit());
+    world.define('none', () => failed(Status.TEMPORARY_ERROR));
+    world.define('late', () => new Promise(() => undefined));
+    const ids = await Promise.all(['all', 'none', 'late'].map((name) => world.dispatch(name)));
+    await world.clock.advance(5_000, () => turns(10));
+    const outcomes = await Promise.all(ids.map((id) => world.scheduler.wait(id)));
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      Status.TEMPORARY_ERROR,
+      Status.TEMPORARY_ERROR,
+      Status.TIMEOUT,
+    ]);
+    expect(world.requests.map((request) => request.function)).toEqual(['all', 'none', 'late', 'all', 'all']);
+  });
+
+  it('is not made again when it failed with what it was given, whatever its function says', async () => {
+    world.scheduler.setFunctions(LOCAL, [{ name: 'f', retry: { retryOn: [Status.PERMANENT_ERROR] } }]);
+    world.define('f', () => ({ ...failed(Status.PERMANENT_ERROR), final: true }));
+    expect((await world.run('f')).status).toBe(Status.PERMANENT_ERROR);
+    expect(world.requests).toHaveLength(1);
+  });
+
+  it('is made again no earlier than the endpoint has asked for', async () => {
+    world.define('f', () =>
+      world.requests.length === 1 ? { ...failed(Status.THROTTLED), retryAfter: 7_000 } : exit(),
+    );
+    const id = await world.dispatch('f');
+    await world.advance(6_999);
+    expect(world.requests).toHaveLength(1);
+    await world.advance(1);
+    expect((await world.scheduler.wait(id)).state).toBe('succeeded');
+  });
+
   it('gives the call the last error when there is no time left for another', async () => {
     world.define('f', () => failed(Status.TEMPORARY_ERROR, 'no luck'));
     const id = await world.dispatch('f', { expiration: 10_000 });

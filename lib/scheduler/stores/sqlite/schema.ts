@@ -52,6 +52,8 @@ const SCHEMA = `
   CREATE INDEX children ON calls (root, parent) WHERE root IS NOT NULL;
   CREATE INDEX unfinished ON calls (root) WHERE finished_at IS NULL;
   CREATE INDEX finished_roots ON calls (finished_at) WHERE finished_at IS NOT NULL AND root IS NULL;
+  CREATE INDEX roots ON calls (function) WHERE root IS NULL;
+  CREATE INDEX unsuccessful ON calls (state) WHERE state IN (4, 5);
 
   CREATE TABLE large_inputs (call INTEGER PRIMARY KEY, input BLOB NOT NULL);
 
@@ -79,6 +81,8 @@ const UPGRADES: Readonly<Record<number, string>> = {
   1: `
     ALTER TABLE calls ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE calls ADD COLUMN limit_key TEXT NOT NULL DEFAULT '';
+    CREATE INDEX roots ON calls (function) WHERE root IS NULL;
+    CREATE INDEX unsuccessful ON calls (state) WHERE state IN (4, 5);
   `,
 };
 

@@ -48,7 +48,8 @@ const SQL = {
     UPDATE calls SET journal_bytes = ?, journal_digest = ?, journal_kind = ? WHERE id = ? AND finished_at IS NULL`,
   purgeCall: 'DELETE FROM calls WHERE id = ? AND finished_at IS NOT NULL',
 
-  ends: 'SELECT coalesce(min(seq), 0) AS first, coalesce(max(seq), 0) AS last FROM calls',
+  ends: `
+    SELECT (SELECT coalesce(min(seq), 0) FROM calls) AS first, (SELECT coalesce(max(seq), 0) FROM calls) AS last`,
   getCall: `SELECT ${CALL} FROM calls WHERE id = ?`,
   journalEnd: 'SELECT finished_at, journal_bytes, journal_kind FROM calls WHERE id = ?',
   inputOfCall: `
@@ -72,19 +73,45 @@ const SQL = {
   /** A slice of the table: what no index helps with is looked for in slices, so that the event loop goes on between them. */
   listSlice: `
     SELECT ${CALL} FROM calls WHERE seq < ? AND seq >= ? AND ${CALLS_TO_LIST} ORDER BY seq DESC LIMIT ?`,
-  listUnfinished: `
-    SELECT ${CALL} FROM calls WHERE seq IN (SELECT seq FROM calls INDEXED BY unfinished WHERE finished_at IS NULL)
-      AND seq < ? AND ${CALLS_TO_LIST} ORDER BY seq DESC LIMIT ?`,
-  listTree: `
-    SELECT ${CALL} FROM calls
-    WHERE seq IN (
-      SELECT seq FROM calls WHERE id = ? UNION ALL
-      SELECT seq FROM calls INDEXED BY children WHERE root = ? AND root IS NOT NULL)
-    AND coalesce(root, id) = ? AND seq < ? AND ${CALLS_TO_LIST} ORDER BY seq DESC LIMIT ?`,
-  listChildren: `
-    SELECT ${CALL} FROM calls INDEXED BY children
-    WHERE root = (SELECT coalesce(parent.root, parent.id) FROM calls AS parent WHERE parent.id = ?) AND root IS NOT NULL
-      AND parent = ? AND root = coalesce(?, root) AND seq < ? AND ${CALLS_TO_LIST} ORDER BY seq DESC LIMIT ?`,
+  /** Those of the numbers that it is given. */
+  listCalls: `
+    SELECT ${CALL} FROM calls WHERE seq IN (SELECT value FROM json_each(?)) AND ${CALLS_TO_LIST} ORDER BY seq DESC LIMIT ?`,
+  createdFrom: 'SELECT seq, created_at FROM calls WHERE seq >= ? ORDER BY seq LIMIT 1',
+  rootOf: 'SELECT coalesce(root, id) AS root FROM calls WHERE id = ?',
+  seqOfRoot: 'SELECT seq FROM calls WHERE id = ? AND root IS NULL',
+
+  /** Numbers of calls, from nothing but an index, the highest first. */
+  unfinished: `
+    SELECT seq FROM calls INDEXED BY unfinished WHERE finished_at IS NULL AND seq < ? ORDER BY seq DESC LIMIT ?`,
+  unfinishedInTree: `
+    SELECT seq FROM calls INDEXED BY unfinished WHERE finished_at IS NULL AND root = ?
+      AND parent = coalesce(?, parent) AND seq < ?
+    ORDER BY seq DESC LIMIT ?`,
+  unsuccessful: `
+    SELECT seq FROM calls INDEXED BY unsuccessful WHERE state = ? AND state IN (4, 5) AND seq < ?
+    ORDER BY seq DESC LIMIT ?`,
+  rootsOf: `
+    SELECT seq FROM calls INDEXED BY roots WHERE root IS NULL AND function = ? AND seq < ? ORDER BY seq DESC LIMIT ?`,
+  tree: `
+    SELECT seq FROM calls INDEXED BY children WHERE root = ? AND root IS NOT NULL AND seq < ? ORDER BY seq DESC LIMIT ?`,
+  childrenOf: `
+    SELECT seq FROM calls INDEXED BY children WHERE root = ? AND root IS NOT NULL AND parent = ? AND seq < ?
+    ORDER BY seq DESC LIMIT ?`,
+  /** One step in the index for each of them, however many calls they have; at most so many. */
+  parentsIn: `
+    WITH RECURSIVE parents (parent, root) AS (
+      SELECT (SELECT min(parent) FROM calls INDEXED BY children WHERE root = ? AND root IS NOT NULL), ? UNION ALL
+      SELECT (
+        SELECT min(calls.parent) FROM calls INDEXED BY children
+        WHERE calls.root = parents.root AND calls.root IS NOT NULL AND calls.parent > parents.parent), root
+      FROM parents WHERE parent IS NOT NULL)
+    SELECT parent FROM parents WHERE parent IS NOT NULL LIMIT ?`,
+  functionsOfRoots: `
+    WITH RECURSIVE names (function) AS (
+      SELECT (SELECT min(function) FROM calls INDEXED BY roots WHERE root IS NULL) UNION ALL
+      SELECT (SELECT min(function) FROM calls INDEXED BY roots WHERE root IS NULL AND function > names.function)
+      FROM names WHERE names.function IS NOT NULL)
+    SELECT function FROM names WHERE function IS NOT NULL`,
 
   finishedRoots: `
     SELECT id FROM calls AS root INDEXED BY finished_roots

@@ -1,0 +1,113 @@
+import type { Core } from './core.js';
+import type { FunctionEntry } from './function-entry.js';
+import type { CallQueue, CallRecord } from './record.js';
+import { Ring } from './ring.js';
+
+/** The calls of a function that have the same key: so many hold it, the others wait in line. */
+export class Key implements CallQueue {
+  /** Calls that have begun, or are about to, and have not ended. */
+  holders = 0;
+  private readonly waiting = new Ring<CallRecord>();
+
+  constructor(
+    readonly fn: FunctionEntry,
+    readonly name: string,
+  ) {}
+
+  get isFree(): boolean {
+    return this.holders < this.fn.perKey;
+  }
+
+  get isUnused(): boolean {
+    return this.holders === 0 && this.waiting.isEmpty;
+  }
+
+  push(call: CallRecord): void {
+    call.queue = this;
+    this.waiting.append(call);
+  }
+
+  /** The call that is next in line, which holds the key from now on. */
+  next(): CallRecord | undefined {
+    const call = this.waiting.first;
+    if (call === undefined) return undefined;
+    this.leave(call);
+    this.hold(call);
+    return call;
+  }
+
+  hold(call: CallRecord): void {
+    this.holders += 1;
+    call.key = this;
+  }
+
+  remove(call: CallRecord): void {
+    if (call.queue !== this) return;
+    this.leave(call);
+    if (this.isUnused) this.fn.keys.delete(this.name);
+  }
+
+  private leave(call: CallRecord): void {
+    call.queue = undefined;
+    this.waiting.remove(call);
+  }
+}
+
+/**
+ * Has calls with a key wait for it before they queue for a run. A call holds its key from its first turn to its end, also
+ * while it is suspended or waits to be tried again: what calls with a key do is not mixed.
+ */
+export class KeyQueues {
+  constructor(private readonly core: Core) {}
+
+  /** Whether the call has its key now; else it is in line, and is queued when its turn comes. */
+  take(record: CallRecord): boolean {
+    const { key } = record;
+    if (key !== undefined) {
+      if (key.fn === record.fn) return true;
+      // A tail call has made it a call of another function.
+      this.release(record);
+    }
+    const wanted = this.keyOf(record);
+    if (wanted.isFree) {
+      wanted.hold(record);
+      return true;
+    }
+    wanted.push(record);
+    return false;
+  }
+
+  /** A call that has begun in an earlier process holds its key, whatever the limit is now. */
+  restore(record: CallRecord): void {
+    const { progress, header } = record;
+    const begun = record.hasState || progress.attempt > 0 || progress.crashes > 0;
+    if (header.key !== '' && begun) this.keyOf(record).hold(record);
+  }
+
+  /** The call has ended, or is one of another function: the next in line may begin. */
+  release(record: CallRecord): void {
+    const { key } = record;
+    if (key === undefined) return;
+    record.key = undefined;
+    key.holders -= 1;
+    this.admit(key);
+    if (key.isUnused) key.fn.keys.delete(key.name);
+  }
+
+  /** The limit of the function has changed. */
+  admitAll(fn: FunctionEntry): void {
+    for (const key of [...fn.keys.values()]) this.admit(key);
+  }
+
+  private admit(key: Key): void {
+    for (let next = key.isFree ? key.next() : undefined; next; next = key.isFree ? key.next() : undefined) {
+      this.core.readiness.evaluate(next);
+    }
+  }
+
+  private keyOf({ fn, header }: CallRecord): Key {
+    let key = fn.keys.get(header.key);
+    if (key === undefined) fn.keys.set(header.key, (key = new Key(fn, header.key)));
+    return key;
+  }
+}
