@@ -688,14 +688,16 @@ test('a function that has slept for long is let go of, and goes on by replay', a
       await sleep('2s');
       return [before, release()];
     }
+    @DispatchFunction()
+    async run(): Promise<unknown> {
+      return gather([this.sleeps(), this.wakes()]);
+    }
   }
   const made = world([new Sleeper()]);
   const release = (): number => {
     for (const runtime of made.runtimes) runtime.releaseIdle(60_000);
     return made.runtimes.reduce((sum, { liveInstances }) => sum + liveInstances, 0);
   };
-  const slept = made.execute('Sleeper.sleeps');
-  await expect(made.execute('Sleeper.wakes')).resolves.toEqual([2, 1]);
-  await expect(slept).resolves.toBe('awake');
+  await expect(made.execute('Sleeper.run')).resolves.toEqual(['awake', [3, 1]]);
   expect(begun).toBe(2);
 });
