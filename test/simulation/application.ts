@@ -1,0 +1,146 @@
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { CoroutineRuntime, type DurableFunction, type FunctionLookup } from '../../lib/coroutine/index.js';
+import { RunRequestSchema, RunResponseSchema, type RunRequest } from '../../lib/gen/dispatch/sdk/v1/function_pb.js';
+import type { FunctionRunner, RunAnswer, RunContext } from '../../lib/protocol/index.js';
+import type { FunctionPolicy } from '../../lib/scheduler/index.js';
+import { FOR_EVER, Interpreter, type Application } from './interpreter.js';
+import { Life, silence } from './life.js';
+import type { Endpoint } from './network.js';
+import type { Outcome } from './oracle.js';
+import { FUNCTIONS, REMOTE, type Home, type Program } from './programs.js';
+import { SimulatedClock } from './simulated-clock.js';
+import type { World } from './world.js';
+
+const log = { debug: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** An application of ours in its process: the functions of a home, and the runtime that runs them. */
+export class SimulatedApplication implements Application, FunctionLookup, FunctionRunner {
+  readonly runtime: CoroutineRuntime;
+  /** The incarnation of the call that is being begun: its code runs before anything else does. */
+  private incarnation = 0;
+
+  constructor(
+    private readonly world: World,
+    readonly home: Home,
+    readonly changed: boolean,
+    readonly life: Life,
+    readonly kill: () => void,
+  ) {
+    const { chance, options } = world;
+    this.runtime = new CoroutineRuntime({
+      functions: this,
+      clock: new SimulatedClock(world.wall, life, chance.random),
+      log,
+      random: chance.random,
+      endpointUrl: home === REMOTE ? REMOTE : undefined,
+      replay: options.replay,
+      maxLive: options.maxLive,
+    });
+  }
+
+  run(
+    request: RunRequest,
+    options: { context?: RunContext; signal?: AbortSignal },
+    incarnation = options.context?.incarnation ?? 1,
+  ): Promise<RunAnswer> {
+    if (!this.life.isAlive) return silence();
+    this.incarnation = incarnation;
+    return this.runtime.run(request, options);
+  }
+
+  get(name: string): DurableFunction | undefined {
+    if (!FUNCTIONS.has(name)) return undefined;
+    return {
+      name,
+      version: versionOf(name, this.changed),
+      invoke: ([input]) => new Interpreter(this, this.incarnation).run(name, input),
+    };
+  }
+
+  program(id: number): Program {
+    const program = this.world.programs.get(id);
+    if (program === undefined) throw new Error(`there is no program ${id}`);
+    return program;
+  }
+
+  rootId(index: number): string {
+    return this.world.programs.roots[index]?.id ?? '';
+  }
+
+  io(milliseconds: number): Promise<void> {
+    if (milliseconds >= FOR_EVER) return silence();
+    return new Promise((resolve) => {
+      this.world.queue.schedule(milliseconds, () => {
+        if (this.life.isAlive) resolve();
+      });
+    });
+  }
+
+  visit(call: string, expression: number): number {
+    return this.world.effects.visit(call, expression);
+  }
+
+  produce(expression: number): string {
+    return this.world.effects.produce(expression);
+  }
+
+  observe(call: string, incarnation: number, expression: number, outcome: Outcome): void {
+    if (this.life.isAlive) this.world.effects.observe(call, incarnation, expression, outcome);
+  }
+}
+
+/** Another application, behind the plain protocol: it dies and is deployed on its own. */
+export class RemoteApplication implements Endpoint {
+  private application: SimulatedApplication;
+
+  constructor(private readonly world: World) {
+    this.application = this.deploy(false);
+  }
+
+  get changed(): boolean {
+    return this.application.changed;
+  }
+
+  /** Ends its process and starts another, with that code. */
+  restart(changed: boolean): void {
+    const former = this.application;
+    former.life.end();
+    this.lost.splice(0).forEach((reset) => reset());
+    this.application = this.deploy(changed);
+    this.world.queue.schedule(0, () => former.runtime.close());
+  }
+
+  serve(bytes: Uint8Array, incarnation: number): Promise<Uint8Array> {
+    const request = fromBinary(RunRequestSchema, bytes);
+    const lost = new Promise<never>((_resolve, reject) => {
+      this.lost.push(() => reject(new Error('the process has ended')));
+    });
+    const run = this.application.run(request, {}, incarnation);
+    return Promise.race([run.then(({ response }) => toBinary(RunResponseSchema, response)), lost]);
+  }
+
+  /** Those who wait for an answer that will not come. */
+  private readonly lost: (() => void)[] = [];
+
+  private deploy(changed: boolean): SimulatedApplication {
+    return new SimulatedApplication(this.world, REMOTE, changed, new Life(), () =>
+      this.world.queue.schedule(0, () => this.restart(this.changed)),
+    );
+  }
+}
+
+function versionOf(name: string, changed: boolean): string {
+  return FUNCTIONS.get(name)?.changes === 'version' && changed ? '2' : '';
+}
+
+/** How the scheduler treats the functions of an application with that code. */
+export function policies(changed: boolean): FunctionPolicy[] {
+  return [...FUNCTIONS].map(([name, { concurrency, startAfterCommit, maxAttempts, onIncompatible }]) => ({
+    name,
+    version: versionOf(name, changed),
+    concurrency,
+    startAfterCommit,
+    onIncompatible,
+    retry: maxAttempts === undefined ? undefined : { maxAttempts },
+  }));
+}

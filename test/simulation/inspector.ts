@@ -1,0 +1,111 @@
+import type { RunRequest } from '../../lib/gen/dispatch/sdk/v1/function_pb.js';
+import type { RunContext } from '../../lib/protocol/index.js';
+import type { DispatchId } from '../../lib/scheduler/index.js';
+import type { Ledger, LedgerCall } from './ledger.js';
+import { FUNCTIONS, LOCAL } from './programs.js';
+import type { WallClock } from './simulated-clock.js';
+import type { Disk } from './simulated-store.js';
+import type { Trace } from './trace.js';
+
+/** How long it may take to read what a run needs, on the slowest of disks; milliseconds. */
+const READING_TAKES = 15_000;
+
+interface RunInFlight {
+  readonly endpoint: string;
+  readonly function: string;
+}
+
+/** Looks at each run that a scheduler sends, and counts those in flight. */
+export class Inspector {
+  private readonly inFlight = new Map<DispatchId, RunInFlight>();
+
+  constructor(
+    private readonly ledger: Ledger,
+    private readonly disk: Disk,
+    private readonly trace: Trace,
+    private readonly concurrency: number,
+    private readonly wall: WallClock,
+  ) {}
+
+  begin(endpoint: string, request: RunRequest, context: RunContext | undefined, signal: AbortSignal): () => void {
+    const { dispatchId: id } = request;
+    const call = this.ledger.calls.get(id);
+    this.trace.note(request.directive.case === 'input' ? 'runs' : 'resumes', id, this.detail(request, context));
+    this.checkLimits(endpoint, request);
+    this.trace.check(
+      this.disk.marks.has(id) || this.disk.unmarked.has(id),
+      'a call runs and is not marked as running',
+      id,
+    );
+    if (call === undefined) this.checkSpeculative(endpoint, request);
+    else this.checkRun(call, request, context);
+    // It was cancelled while its state was read: nobody will say when it is over, where it does not answer.
+    if (signal.aborted) return () => undefined;
+    const run = { endpoint, function: request.function };
+    this.inFlight.set(id, run);
+    const end = (): void => {
+      if (this.inFlight.get(id) === run) this.inFlight.delete(id);
+    };
+    signal.addEventListener('abort', end, { once: true });
+    return end;
+  }
+
+  /** Calls that are being run. */
+  get running(): DispatchId[] {
+    return [...this.inFlight.keys()];
+  }
+
+  private detail({ directive }: RunRequest, context: RunContext | undefined): string {
+    const results = directive.case === 'pollResult' ? `${directive.value.results.length} results ` : '';
+    return `${results}${context ? `i${context.incarnation} attempt ${context.attempt}${context.cancelled ? ' cancelled' : ''}` : ''}`;
+  }
+
+  private checkLimits(endpoint: string, { dispatchId: id, function: name }: RunRequest): void {
+    this.trace.check(!this.inFlight.has(id), 'a call is run twice at a time', id);
+    this.trace.check(this.inFlight.size < this.concurrency, 'more runs than the scheduler may have', id);
+    const limit = FUNCTIONS.get(name)?.concurrency ?? Infinity;
+    if (limit === Infinity) return;
+    let running = 0;
+    for (const run of this.inFlight.values()) if (run.endpoint === endpoint && run.function === name) running += 1;
+    this.trace.check(running < limit, `more runs of ${name} than it may have`, id);
+  }
+
+  /** A call that is not committed yet may run early in this process, where nobody else hears of it. */
+  private checkSpeculative(endpoint: string, request: RunRequest): void {
+    const { dispatchId: id, function: name } = request;
+    const mayStart =
+      endpoint === LOCAL && request.parentDispatchId !== '' && FUNCTIONS.get(name)?.startAfterCommit !== true;
+    this.trace.check(mayStart, 'a call runs that was never recorded', id);
+    this.trace.check(request.directive.case === 'input', 'a call goes on that was never recorded', id);
+  }
+
+  private checkRun(
+    call: LedgerCall,
+    { directive, dispatchId: id, function: name }: RunRequest,
+    context: RunContext | undefined,
+  ): void {
+    const { progress } = call;
+    this.trace.check(call.finished === undefined, 'a call runs that has ended', id);
+    const overdue = this.wall.now() - (call.header.expiresAt ?? Infinity);
+    const isOverdue = overdue > READING_TAKES && this.wall.steadyFor > READING_TAKES;
+    this.trace.check(!isOverdue, 'a call runs that has expired', id);
+    this.trace.check(name === call.function, 'a call runs another function than it is of', id);
+    this.trace.check(progress.state !== 'incompatible', 'a call runs that is parked', id);
+    if (context) this.trace.check(context.incarnation === progress.incarnation, 'a run is of another incarnation', id);
+    if (directive.case === 'input') {
+      this.trace.check(progress.cancelBy === undefined, 'a call begins that was cancelled', id);
+      this.trace.check(call.bytes === 0, 'a call begins again that has a history', id);
+    }
+    if (directive.case !== 'pollResult') return;
+    const { results, state } = directive.value;
+    if (context) this.trace.check(context.position.bytes === call.bytes, 'a run goes on from another history', id);
+    if (state.case === 'coroutineState') {
+      this.trace.check(state.value.length === call.bytes, 'a run is given another history than is recorded', id);
+    }
+    const due = [...call.inbox].filter(([place]) => place > progress.delivered).sort(([a], [b]) => a - b);
+    results.forEach((result, index) => {
+      const isNext = due[index]?.[1].header.id === result.dispatchId;
+      if (!isNext) this.trace.violate('a run is given a result that is not its next one', id, result.dispatchId);
+    });
+  }
+}

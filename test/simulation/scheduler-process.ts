@@ -1,0 +1,111 @@
+import { EmbeddedTransport } from '../../lib/engine/embedded.transport.js';
+import type { RunRequest } from '../../lib/gen/dispatch/sdk/v1/function_pb.js';
+import type { FunctionRunner, RunAnswer } from '../../lib/protocol/index.js';
+import { Scheduler, type Transport } from '../../lib/scheduler/index.js';
+import { policies, SimulatedApplication } from './application.js';
+import { Inspector } from './inspector.js';
+import { Life, silence } from './life.js';
+import { Network } from './network.js';
+import { LOCAL, REMOTE } from './programs.js';
+import { SimulatedClock } from './simulated-clock.js';
+import { SimulatedStore } from './simulated-store.js';
+import type { World } from './world.js';
+
+/** The process that has the scheduler and the local functions. It may be killed between any two effects. */
+export class SchedulerProcess {
+  readonly life = new Life();
+  readonly scheduler: Scheduler;
+  readonly application: SimulatedApplication;
+  readonly inspector: Inspector;
+  private effects = 0;
+
+  constructor(
+    private readonly world: World,
+    readonly changed: boolean,
+    /** At which effect it is killed; 0: at none. */
+    private readonly crashAt: number,
+  ) {
+    const { life, effect } = this;
+    const { wall, chance, disk, ledger, trace, options } = world;
+    this.application = new SimulatedApplication(world, LOCAL, changed, life, () => this.kill('deadly'));
+    this.inspector = new Inspector(ledger, disk, trace, options.scheduler.concurrency, wall);
+    this.scheduler = new Scheduler(
+      {
+        store: new SimulatedStore(disk, world, life, effect),
+        transport: this.transport(),
+        clock: new SimulatedClock(wall, life, chance.random),
+        random: chance.random,
+        log: this.log(),
+      },
+      options.scheduler,
+    );
+    this.scheduler.setFunctions(LOCAL, policies(changed));
+    this.scheduler.setFunctions(REMOTE, policies(world.remote.changed));
+  }
+
+  /** Ends at once, with all that is in memory. */
+  kill(why: string): void {
+    if (!this.life.isAlive) return;
+    this.world.trace.note('crash', '', why);
+    this.life.end();
+    this.world.processEnded(this);
+    // Whoever listens for the end of a run is somewhere in the code that runs now.
+    this.world.queue.schedule(0, () => this.application.runtime.close());
+  }
+
+  /** Ends in order, as for a deploy. */
+  async stop(grace: number): Promise<void> {
+    await this.scheduler.stop({ grace });
+    this.life.end();
+    this.application.runtime.close();
+  }
+
+  private readonly effect = (what: string): void => {
+    if (!this.life.isAlive) return;
+    this.effects += 1;
+    if (this.effects === this.crashAt && this.world.isChaotic) this.kill(what);
+  };
+
+  private transport(): Transport {
+    const { world, life, effect } = this;
+    const local: FunctionRunner = { run: (request, options = {}) => this.runHere(request, options) };
+    const incarnationOf = ({ dispatchId }: RunRequest): number =>
+      world.ledger.calls.get(dispatchId)?.progress.incarnation ?? 1;
+    const network = new Network(world.endpoints, world, life, effect, incarnationOf);
+    const embedded = new EmbeddedTransport(local, network);
+    return {
+      extended: (endpoint) => embedded.extended(endpoint),
+      run: async (endpoint, request, options) => {
+        effect('run');
+        if (!life.isAlive) return silence();
+        const end = this.inspector.begin(endpoint, request, options.context, options.signal);
+        const answer = await embedded.run(endpoint, request, options);
+        if (!life.isAlive) return silence();
+        end();
+        return answer;
+      },
+    };
+  }
+
+  /** The answers of functions of this process overtake each other, too. */
+  private async runHere(request: RunRequest, options: Parameters<FunctionRunner['run']>[1] = {}): Promise<RunAnswer> {
+    const { chance, faults, queue, isChaotic } = this.world;
+    const answer = await this.application.run(request, options);
+    this.effect('answered');
+    if (!isChaotic || !chance.happens(faults.slowAnswer)) return answer;
+    return new Promise((resolve) => {
+      queue.schedule(chance.between(0, 50), () => {
+        if (this.life.isAlive) resolve(answer);
+      });
+    });
+  }
+
+  private log(): { log(message: string): void; warn(message: string): void; error(message: string): void } {
+    const note = (message: string): void => {
+      if (!this.life.isAlive) return;
+      this.world.trace.note('log', '', message.slice(0, 600));
+      this.world.trace.check(!/This is a bug/.test(message), message);
+    };
+    return { log: note, warn: note, error: note };
+  }
+}
