@@ -72,9 +72,9 @@ export const dispatchProviders: Provider[] = [
   },
   {
     provide: DispatchLifecycle,
-    useFactory: (settings: Settings, registry: DispatchRegistry, engine: DispatchEngine) =>
-      new DispatchLifecycle(settings, registry, engine),
-    inject: [DISPATCH_SETTINGS, DispatchRegistry, DISPATCH_ENGINE],
+    useFactory: (settings: Settings, registry: DispatchRegistry, engine: DispatchEngine, runner: CoroutineRuntime) =>
+      new DispatchLifecycle(settings, registry, engine, runner),
+    inject: [DISPATCH_SETTINGS, DispatchRegistry, DISPATCH_ENGINE, DISPATCH_RUNNER],
   },
 ];
 

@@ -11,6 +11,8 @@ export class LiveInstances {
   private readonly instances = new Map<string, Execution>();
   private bytes = 0;
   private readonly weights = new Map<string, number>();
+  /** When the suspended ones were suspended, in milliseconds since 1970: the oldest first. */
+  private readonly since = new Map<Execution, number>();
 
   constructor(
     private readonly maxCount: number,
@@ -28,16 +30,29 @@ export class LiveInstances {
   }
 
   /** Notes that an instance was suspended: it may now be given up, the one that was used longest ago first. */
-  suspended(execution: Execution): void {
+  suspended(execution: Execution, now: number): void {
     if (this.instances.get(execution.id) !== execution) return;
     this.instances.delete(execution.id);
     this.instances.set(execution.id, execution);
+    this.since.delete(execution);
+    this.since.set(execution, now);
     this.weigh(execution);
     for (const [id, candidate] of this.instances) {
       if (this.instances.size <= this.maxCount && this.bytes <= this.maxBytes) return;
       if (candidate.phase !== 'suspended') continue;
       this.forget(id);
       candidate.abandon();
+    }
+  }
+
+  /** Gives up those that have been suspended since before that time. */
+  releaseIdle(before: number): void {
+    for (const [execution, time] of this.since) {
+      if (time >= before) return;
+      this.since.delete(execution);
+      if (execution.phase !== 'suspended') continue;
+      this.delete(execution);
+      execution.abandon();
     }
   }
 
@@ -49,6 +64,7 @@ export class LiveInstances {
     for (const execution of this.instances.values()) execution.abandon();
     this.instances.clear();
     this.weights.clear();
+    this.since.clear();
     this.bytes = 0;
   }
 
@@ -63,6 +79,8 @@ export class LiveInstances {
   }
 
   private forget(id: string): void {
+    const instance = this.instances.get(id);
+    if (instance !== undefined) this.since.delete(instance);
     this.bytes -= this.weights.get(id) ?? 0;
     this.weights.delete(id);
     this.instances.delete(id);

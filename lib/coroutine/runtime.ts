@@ -74,6 +74,16 @@ export class CoroutineRuntime implements FunctionRunner {
     return this.instances.size;
   }
 
+  /**
+   * Gives up instances that have been suspended for that long: a function that sleeps for days is not kept in memory, and
+   * goes on by replay.
+   *
+   * @param idle milliseconds
+   */
+  releaseIdle(idle: number): void {
+    this.instances.releaseIdle(this.options.clock.now() - idle);
+  }
+
   /** Gives all instances up. Their calls go on elsewhere, or after the next start. */
   close(): void {
     this.instances.clear();
@@ -150,7 +160,7 @@ export class CoroutineRuntime implements FunctionRunner {
     return answered.then((answer) => {
       if (execution.phase !== 'suspended') this.instances.delete(execution);
       else if (this.options.replay === 'always') this.giveUp(execution);
-      else this.instances.suspended(execution);
+      else this.instances.suspended(execution, this.options.clock.now());
       return answer;
     });
   }

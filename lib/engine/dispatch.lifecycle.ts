@@ -13,22 +13,27 @@ import type { DispatchRegistry } from '../registry/index.js';
 
 /** How many functions the line at start names. */
 const NAMED = 10;
+/** How long a suspended function is kept in memory to go on without a replay, and how often that is looked at; milliseconds. */
+const IDLE = { after: 60_000, interval: 10_000 };
 
 /** Starts with the application and ends with it. */
 @Injectable()
 export class DispatchLifecycle implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown {
   private readonly logger = new Logger(LOG_CONTEXT);
+  private releasing: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly settings: Settings,
     private readonly registry: DispatchRegistry,
     private readonly engine: DispatchEngine,
+    private readonly runner: { releaseIdle(idle: number): void },
   ) {}
 
   /** All modules are initialized: functions may run. */
   async onApplicationBootstrap(): Promise<void> {
     this.checkEndpointUrl();
     await this.engine.start();
+    this.releasing = setInterval(() => this.runner.releaseIdle(IDLE.after), IDLE.interval).unref();
     this.logger.log(this.startLine());
     if (this.sendsKeyInClear()) {
       this.logger.warn(
@@ -45,6 +50,7 @@ export class DispatchLifecycle implements OnApplicationBootstrap, BeforeApplicat
 
   /** Before the HTTP server and most connections are closed: what is running may still need them. */
   async beforeApplicationShutdown(): Promise<void> {
+    clearInterval(this.releasing);
     await this.engine.stop();
   }
 

@@ -25,6 +25,8 @@ export class Disk {
   readonly store = new MemoryStore();
   /** Which calls are marked as running. */
   readonly marks = new Set<DispatchId>();
+  /** Marks of an earlier process; the first commit that says something of the call removes its one. */
+  readonly recovered = new Set<DispatchId>();
   /** Calls whose marks could not be set. */
   readonly unmarked = new Set<DispatchId>();
   isFull = false;
@@ -60,7 +62,8 @@ export class SimulatedStore implements Store {
   async open(): Promise<void> {
     await this.pause();
     if (this.isUnlucky(this.world.faults.readFails)) throw new StoreError('the file could not be opened');
-    return this.disk.store.open();
+    await this.disk.store.open();
+    for (const id of this.disk.marks) this.disk.recovered.add(id);
   }
 
   recover(): Promise<Recovery> {
@@ -90,8 +93,9 @@ export class SimulatedStore implements Store {
       throw new StoreError('the marks are stuck');
     }
     this.disk.store.markRunning(started, ended);
-    for (const id of ended) this.disk.marks.delete(id);
+    for (const id of ended) this.unmark(id);
     for (const id of started) {
+      this.disk.recovered.delete(id);
       this.disk.marks.add(id);
       this.disk.unmarked.delete(id);
     }
@@ -125,6 +129,7 @@ export class SimulatedStore implements Store {
     if (!this.life.isAlive) return silence();
     await this.disk.store.close();
     this.disk.marks.clear();
+    this.disk.recovered.clear();
   }
 
   /** The commit comes to be: from here on it is there, whoever still hears of it. */
@@ -135,7 +140,16 @@ export class SimulatedStore implements Store {
       this.world.trace.violate(`the store refuses a commit: ${error instanceof Error ? error.message : String(error)}`);
       throw error;
     }
+    for (const mutation of mutations) {
+      const id = 'id' in mutation ? mutation.id : '';
+      if (this.disk.recovered.has(id)) this.unmark(id);
+    }
     this.disk.ledger.apply(mutations);
+  }
+
+  private unmark(id: DispatchId): void {
+    this.disk.recovered.delete(id);
+    this.disk.marks.delete(id);
   }
 
   private async read<T>(what: string, look: () => Promise<T>): Promise<T> {

@@ -258,6 +258,7 @@ function drained(): Promise<void> {
 }
 
 function optionsOf(chance: Chance): WorldOptions {
+  const retention = chance.pick([30_000, HOUR]);
   return {
     scheduler: {
       concurrency: chance.pick([2, 3, 8, 100]),
@@ -265,8 +266,8 @@ function optionsOf(chance: Chance): WorldOptions {
       payloadMemory: chance.pick([0, 1_000, 1 << 20]),
       runTimeout: 90_000,
       cancelGrace: chance.pick([0, 1_000, 20_000]),
-      retention: chance.pick([30_000, HOUR]),
-      purgeInterval: 10_000,
+      retention,
+      purgeInterval: retention / 3,
     },
     replay: chance.happens(0.25) ? 'always' : 'live',
     maxLive: chance.happens(0.25) ? chance.whole(1, 4) : undefined,

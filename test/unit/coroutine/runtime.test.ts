@@ -671,3 +671,33 @@ test('the losers of a race are not waited for', async () => {
   expect(made.clock.now() - begun).toBeLessThan(1000);
   expect(made.warnings()).toEqual([]);
 });
+
+test('a function that has slept for long is let go of, and goes on by replay', async () => {
+  let begun = 0;
+  class Sleeper {
+    @DispatchFunction()
+    async sleeps(): Promise<string> {
+      begun++;
+      await sleep('1d');
+      return 'awake';
+    }
+    @DispatchFunction()
+    async wakes(): Promise<[number, number]> {
+      await sleep('59s');
+      const before = release();
+      await sleep('2s');
+      return [before, release()];
+    }
+    @DispatchFunction()
+    async run(): Promise<unknown> {
+      return gather([this.sleeps(), this.wakes()]);
+    }
+  }
+  const made = world([new Sleeper()]);
+  const release = (): number => {
+    for (const runtime of made.runtimes) runtime.releaseIdle(60_000);
+    return made.runtimes.reduce((sum, { liveInstances }) => sum + liveInstances, 0);
+  };
+  await expect(made.execute('Sleeper.run')).resolves.toEqual(['awake', [3, 1]]);
+  expect(begun).toBe(2);
+});

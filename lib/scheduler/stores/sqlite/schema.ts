@@ -3,7 +3,7 @@ import { corruptError } from './errors.js';
 
 /** Marks the file as ours: 'NDsp' (https://www.sqlite.org/pragma.html#pragma_application_id). */
 export const APPLICATION_ID = 0x4e447370;
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /**
  * Calls are kept in the order of creation, so that new rows go to the end of the table. `root` and `parent` are null for
@@ -81,6 +81,8 @@ const UPGRADES: Readonly<Record<number, string>> = {
   1: `
     ALTER TABLE calls ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE calls ADD COLUMN limit_key TEXT NOT NULL DEFAULT '';
+  `,
+  2: `
     CREATE INDEX roots ON calls (function) WHERE root IS NULL;
     CREATE INDEX unsuccessful ON calls (state) WHERE state IN (4, 5);
   `,
