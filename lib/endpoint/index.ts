@@ -9,6 +9,7 @@ export {
   readErrorMessage,
   RUN_PATH,
 } from './connect.js';
+export { EndpointRefusedError, type EndpointGuard } from './endpoint.guard.js';
 export { endpointMiddleware, type EndpointMiddleware } from './endpoint.middleware.js';
 export { EndpointMount, isBelowPrefix } from './endpoint.mount.js';
 export {

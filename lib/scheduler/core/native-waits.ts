@@ -1,8 +1,10 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { StringValueSchema, type Any } from '@bufbuild/protobuf/wkt';
 import { Status } from '../../errors/index.js';
+import type { DispatchId } from '../store.js';
 import type { CallOutcome } from './calls.js';
 import type { Core } from './core.js';
+import { namespaceOf } from './ids.js';
 import type { CallRecord } from './record.js';
 import { failure } from './results.js';
 
@@ -45,13 +47,14 @@ export class NativeWaits {
     const input = held === undefined ? await core.store.input(record.id) : held;
     const id = idIn(input ?? undefined);
     const target = core.records.get(id);
+    if (target && !isVisible(record, target.header.rootId)) return this.notFound(record, id);
     if (target)
       return core.waits.add(id, {
         settle: (outcome) => this.settle(record, outcome),
         fail: () => this.notFound(record, id),
       });
     const outcome = await core.waits.lookUp(id);
-    if (outcome) return this.settle(record, outcome);
+    if (outcome && isVisible(record, outcome.rootId)) return this.settle(record, outcome);
     // It began again while the store was asked.
     if (core.records.has(id)) return this.waitFor(record);
     this.notFound(record, id);
@@ -75,6 +78,11 @@ export class NativeWaits {
     record.waiting = false;
     return this.core.active && record.finished === undefined && this.core.records.get(record.id) === record;
   }
+}
+
+/** Results are for the functions of the namespace that they were made in. */
+function isVisible(record: CallRecord, root: DispatchId): boolean {
+  return namespaceOf(record.header.rootId) === namespaceOf(root);
 }
 
 /** The id that a wait is given; one that cannot be read is no call's. */

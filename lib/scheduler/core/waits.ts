@@ -71,7 +71,8 @@ export class Waits {
     const { store } = this.core;
     const [row, [result]] = await Promise.all([store.get(id), store.results([id])]);
     if (!row?.finished || !result) return undefined;
-    return { id, state: row.finished.state, status: row.finished.status, result };
+    const { rootId } = row.header;
+    return { id, rootId, state: row.finished.state, status: row.finished.status, result };
   }
 
   isAwaited(id: DispatchId): boolean {
