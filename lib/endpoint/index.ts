@@ -8,6 +8,7 @@ export {
   PROTO_TYPE,
   readErrorMessage,
   RUN_PATH,
+  VALUES_HEADER,
 } from './connect.js';
 export { EndpointRefusedError, type EndpointGuard } from './endpoint.guard.js';
 export { endpointMiddleware, type EndpointMiddleware } from './endpoint.middleware.js';

@@ -3,7 +3,7 @@ import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { HttpTransport, JSON_TYPE, signerOf } from '../endpoint/index.js';
 import { ConfigurationError } from '../errors/index.js';
 import { MAX_MESSAGE_BYTES, SystemClock } from '../protocol/index.js';
-import { createStore, Scheduler, secureRandom, type Store } from '../scheduler/index.js';
+import { createStore, Scheduler, secureRandom, StoreError, type Store } from '../scheduler/index.js';
 import { messageTypes } from '../values/index.js';
 import { ApiKeys, type Caller } from './api.keys.js';
 import { Bridge } from './bridge.js';
@@ -59,7 +59,7 @@ export class StandaloneScheduler {
     this.http = new HttpTransport({ sign, guard: policy });
     const bridge = new Bridge();
     const transport = new StandaloneTransport(this.http, bridge, this.metrics);
-    const store = new MeteredStore(openable(options.store), this.metrics);
+    const store = new MeteredStore(storeOf(options.store), this.metrics);
     this.scheduler = new Scheduler(
       { store, transport, clock, random: secureRandom(), log },
       { concurrency, retention, runTimeout, cancelGrace, retry },
@@ -174,8 +174,13 @@ export class StandaloneScheduler {
   }
 }
 
-function openable(store: string | Store): Store {
-  return typeof store === 'string' ? createStore(store) : store;
+function storeOf(store: string | Store): Store {
+  if (typeof store !== 'string') return store;
+  try {
+    return createStore(store);
+  } catch (error) {
+    throw error instanceof StoreError ? new ConfigurationError(error.message, { cause: error }) : error;
+  }
 }
 
 /** `invalid_argument`, as the protocol spells it. */
