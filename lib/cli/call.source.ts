@@ -8,6 +8,7 @@ import { LOCAL_ENDPOINT } from '../dispatch.constants.js';
 import { failure } from '../endpoint/index.js';
 import { ConfigurationError, Status } from '../errors/index.js';
 import { SystemClock } from '../protocol/index.js';
+import { RemoteScheduler } from '../remote/index.js';
 import { createStore, Scheduler, secureRandom, type Transport } from '../scheduler/index.js';
 import { secret } from './option.values.js';
 
@@ -43,7 +44,7 @@ export async function usingCalls<T>(options: SourceOptions, use: (calls: CallSou
   }
   const key = apiKey === undefined ? undefined : { value: secret(apiKey, '--api-key'), source: API_KEY };
   const remote = new RemoteBackend(
-    { kind: 'remote', apiUrl: { value: readUrl(url), source: API_URL }, apiKey: key },
+    new RemoteScheduler({ apiUrl: { value: readUrl(url), source: API_URL }, apiKey: key }),
     undefined,
     new RemoteResults(),
   );

@@ -7,7 +7,7 @@ import {
   type MessageShape,
 } from '@bufbuild/protobuf';
 import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
-import type { RemoteSettings, Sourced } from '../dispatch.settings.js';
+import type { Sourced } from '../dispatch.settings.js';
 import {
   DispatchError,
   InvalidArgumentError,
@@ -19,7 +19,13 @@ import {
 import { CallSchema, type Call } from '../gen/dispatch/sdk/v1/call_pb.js';
 import { DispatchService } from '../gen/dispatch/sdk/v1/dispatch_pb.js';
 import { CallService, type NewCallSchema, type WaitCallResponse } from '../gen/nestjs_dispatch/v1/calls_pb.js';
-import { NoSuchMethodError, readCallInfo, RemoteScheduler, writeFilter, type InvokeOptions } from '../remote/index.js';
+import {
+  NoSuchMethodError,
+  readCallInfo,
+  writeFilter,
+  type RemoteScheduler,
+  type InvokeOptions,
+} from '../remote/index.js';
 import type { CallInfo, CallInfoPage } from '../scheduler/index.js';
 import type { Backend, ListFilter, OutgoingCall } from './backend.js';
 import { readResult } from './call.result.js';
@@ -42,16 +48,13 @@ interface WaitLimits {
 /** A scheduler that is reached over the network: `DispatchService` of PROTOCOL, and `CallService` where it has that. */
 export class RemoteBackend implements Backend {
   readonly waitsDurably = false;
-  private readonly scheduler: RemoteScheduler;
 
   constructor(
-    settings: RemoteSettings,
+    private readonly scheduler: RemoteScheduler,
     /** This application's own address, where the scheduler is to run its functions. */
     private readonly endpointUrl: Sourced<URL> | undefined,
     private readonly results: RemoteResults,
-  ) {
-    this.scheduler = new RemoteScheduler(settings);
-  }
+  ) {}
 
   async dispatch(calls: readonly OutgoingCall[]): Promise<DispatchID[]> {
     const { ids } = await this.send(calls);

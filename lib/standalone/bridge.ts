@@ -13,6 +13,7 @@ const PATIENCE = 5_000;
 /** A run on its way over the bridge. */
 interface Crossing {
   readonly id: string;
+  readonly endpoint: string;
   readonly request: RunRequest;
   readonly settle: (answer: RunAnswer) => void;
 }
@@ -80,17 +81,12 @@ class RunQueue {
         this.remove(crossing.id);
         resolve(answer);
       };
-      const crossing: Crossing = { id: randomUUID(), request, settle };
+      const crossing: Crossing = { id: randomUUID(), endpoint, request, settle };
       const aborted = (): void =>
         settle(failure(Status.TIMEOUT, `${endpoint} did not answer before the run's deadline`));
       const patience = setTimeout(() => {
         if (!this.waiting.has(crossing.id) || this.sessions.size > 0) return;
-        settle(
-          failure(
-            Status.TCP_ERROR,
-            `no application fetches the runs of ${endpoint}: start it, with this address and API key`,
-          ),
-        );
+        settle(nobody(endpoint));
       }, PATIENCE);
       signal.addEventListener('abort', aborted, { once: true });
       this.waiting.set(crossing.id, crossing);
@@ -159,6 +155,7 @@ class RunQueue {
       for (const { settle } of [...session.fetched.values()]) {
         settle(failure(Status.TCP_ERROR, 'the application that had fetched the run has gone away'));
       }
+      if (this.sessions.size === 0) for (const run of [...this.waiting.values()]) run.settle(nobody(run.endpoint));
       this.forgetIfEmpty();
     }, PATIENCE);
     // An idle bridge keeps no process alive.
@@ -174,4 +171,11 @@ class RunQueue {
   private forgetIfEmpty(): void {
     if (this.waiting.size === 0 && this.sessions.size === 0) this.abandoned();
   }
+}
+
+function nobody(endpoint: string): RunAnswer {
+  return failure(
+    Status.TCP_ERROR,
+    `no application fetches the runs of ${endpoint}: start it, with this address and API key`,
+  );
 }

@@ -1,5 +1,4 @@
 import { Code, ConnectError, createContextValues, type Interceptor } from '@connectrpc/connect';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { HttpTransport, JSON_TYPE, signerOf } from '../endpoint/index.js';
 import { ConfigurationError } from '../errors/index.js';
 import { MAX_MESSAGE_BYTES, SystemClock } from '../protocol/index.js';
@@ -13,6 +12,7 @@ import { EndpointPolicy } from './endpoint.policy.js';
 import { HttpListener, type RequestListener, type ServerReply, type ServerRequest } from './http.listener.js';
 import { MeteredStore } from './metered.store.js';
 import { SchedulerMetrics } from './scheduler.metrics.js';
+import { rpcHandler } from './rpc.handler.js';
 import { explainErrors } from './service.errors.js';
 import { CALLER, callRoutes } from './services.js';
 import type { StandaloneOptions } from './standalone.options.js';
@@ -71,7 +71,8 @@ export class StandaloneScheduler {
       closing,
     });
     const bridges = bridgeRoutes(bridge, closing);
-    this.serveRpc = connectNodeAdapter({
+    this.serveRpc = rpcHandler({
+      log,
       routes: (router) => {
         calls(router);
         bridges(router);
@@ -80,7 +81,7 @@ export class StandaloneScheduler {
       interceptors: [this.countRequests(), explainErrors(log)],
       readMaxBytes: MAX_MESSAGE_BYTES,
       jsonOptions: { registry: messageTypes, ignoreUnknownFields: true },
-      fallback: (_request, response) => refuse(response, 404, 'not_found', 'there is no such path'),
+      fallback: (response) => refuse(response, 404, 'not_found', 'there is no such path'),
     });
     this.listener = new HttpListener((request, response) => this.serve(request, response), options.tls);
   }
