@@ -5,6 +5,7 @@ import { ExitCode, exitCodeOf } from './exit.codes.js';
 import { addKeys } from './keys.command.js';
 import { addMigrate } from './migrate.command.js';
 import { Output, type Writable } from './output.js';
+import { addRun } from './run.command.js';
 import { addServe } from './serve.command.js';
 
 /** Makes an action of a command out of what does its work: it gets the options, and where to print; it may return an exit code. */
@@ -15,11 +16,13 @@ export type Actions = <A extends unknown[]>(
 const EXAMPLES = `
 Examples:
   $ nestjs-dispatch serve --store ./dispatch.db --signing-key @signing.key --api-key @api.keys
+  $ nestjs-dispatch run -- npm run start:dev
   $ nestjs-dispatch keys generate
   $ nestjs-dispatch calls list --state failed
   $ nestjs-dispatch doctor
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 no such call, 4 scheduler or store not available, 5 API key refused.`;
+Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 no such call, 4 scheduler or store not available, 5 API key refused;
+'run' ends with the code of its command.`;
 
 /** Runs one command; resolves with the code to exit with. */
 export async function runCommandLine(
@@ -41,6 +44,7 @@ export async function runCommandLine(
       code = (await work(output(), ...args)) ?? ExitCode.DONE;
     };
   addServe(program, actions);
+  addRun(program, actions);
   addCalls(program, actions);
   addKeys(program, actions);
   addMigrate(program, actions);

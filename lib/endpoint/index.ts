@@ -1,3 +1,4 @@
+export { isCrossOrigin } from './browser.js';
 export { BlockedRequests } from './blocked.requests.js';
 export { codecOf } from './codec.js';
 export {

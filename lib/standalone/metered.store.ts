@@ -1,5 +1,12 @@
-import type { CallFilter, DispatchId, Mutation, Store, Timestamp } from '../scheduler/index.js';
+import type { CallFilter, CallRow, DispatchId, Mutation, Store, Timestamp } from '../scheduler/index.js';
 import type { SchedulerMetrics } from './scheduler.metrics.js';
+
+/** Is told of what is recorded, at once: what takes long holds everything up. */
+export interface CallObserver {
+  /** Unfinished calls that were there at the start. */
+  recovered(calls: readonly CallRow[]): void;
+  committed(mutations: readonly Mutation[]): void;
+}
 
 /** A store that counts and times its commits. */
 export class MeteredStore implements Store {
@@ -8,6 +15,7 @@ export class MeteredStore implements Store {
   constructor(
     private readonly store: Store,
     private readonly metrics: SchedulerMetrics,
+    private readonly observer?: CallObserver,
   ) {
     this.name = store.name;
   }
@@ -21,14 +29,17 @@ export class MeteredStore implements Store {
       throw error;
     }
     this.metrics.committed(mutations, (performance.now() - start) / 1000);
+    this.observer?.committed(mutations);
   }
 
   open() {
     return this.store.open();
   }
 
-  recover() {
-    return this.store.recover();
+  async recover() {
+    const recovery = await this.store.recover();
+    this.observer?.recovered(recovery.calls);
+    return recovery;
   }
 
   markRunning(started: readonly DispatchId[], ended: readonly DispatchId[]): void {

@@ -1,5 +1,6 @@
 import type { Milliseconds, RetryPolicy, SchedulerLog, Store } from '../scheduler/index.js';
 import type { TlsSettings } from './http.listener.js';
+import type { CallObserver } from './metered.store.js';
 
 export interface StandaloneOptions {
   /** Where calls are kept: `memory:`, the path of a file, or a store that is not open. */
@@ -38,4 +39,6 @@ export interface StandaloneOptions {
   readonly shutdownGrace?: Milliseconds;
   /** When failed runs are made again. Default: after 100 ms, doubling up to 1 min, without an end. */
   readonly retry?: RetryPolicy;
+  /** Is told of what is recorded, for a display. */
+  readonly observer?: CallObserver;
 }

@@ -1,5 +1,5 @@
 import { Code, ConnectError, createContextValues, type Interceptor } from '@connectrpc/connect';
-import { HttpTransport, JSON_TYPE, signerOf } from '../endpoint/index.js';
+import { HttpTransport, isCrossOrigin, JSON_TYPE, signerOf } from '../endpoint/index.js';
 import { ConfigurationError } from '../errors/index.js';
 import { MAX_MESSAGE_BYTES, SystemClock } from '../protocol/index.js';
 import { createStore, Scheduler, secureRandom, StoreError, type Store } from '../scheduler/index.js';
@@ -59,7 +59,7 @@ export class StandaloneScheduler {
     this.http = new HttpTransport({ sign, guard: policy });
     const bridge = new Bridge();
     const transport = new StandaloneTransport(this.http, bridge, this.metrics);
-    const store = new MeteredStore(storeOf(options.store), this.metrics);
+    const store = new MeteredStore(storeOf(options.store), this.metrics, options.observer);
     this.scheduler = new Scheduler(
       { store, transport, clock, random: secureRandom(), log },
       { concurrency, retention, runTimeout, cancelGrace, retry },
@@ -144,8 +144,19 @@ export class StandaloneScheduler {
     const caller = this.keys.authenticate(request.headers.authorization);
     // Before anything of the body is read.
     if (caller === undefined) return refuse(response, 401, 'unauthenticated', 'the API key is missing or wrong');
+    if (this.keys.isOpen && !this.isFromHere(request)) {
+      return refuse(response, 403, 'permission_denied', 'without API keys, only programs on this machine are served');
+    }
     this.callers.set(request, caller);
     this.serveRpc(request, response);
+  }
+
+  /** A page in a browser on this machine is not: it comes from elsewhere, maybe under a name that leads here. */
+  private isFromHere({ headers }: ServerRequest): boolean {
+    const authority = headers[':authority'] ?? headers.host;
+    const isKnown = typeof authority === 'string' && URL.canParse(`http://${authority}`);
+    const name = isKnown ? new URL(`http://${authority}`).hostname.replace(/^\[|\]$/g, '') : '';
+    return LOOPBACK.test(name) && !isCrossOrigin(headers, isKnown ? authority : undefined);
   }
 
   private isReady(): boolean {
