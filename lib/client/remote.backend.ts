@@ -121,9 +121,7 @@ export class RemoteBackend implements Backend {
 
   /** What only `CallService` can do is asked of it; plain calls are taken by every scheduler. */
   private async send(calls: readonly OutgoingCall[]): Promise<{ ids: string[] }> {
-    const isPlain = calls.every(
-      (call) => call.idempotencyKey === undefined && call.dueAt === undefined && call.id === undefined,
-    );
+    const isPlain = calls.every((call) => call.id === undefined && optionOf(call) === undefined);
     if (!isPlain) {
       try {
         const sent = calls.map((call) => this.toNewCall(call));
@@ -186,12 +184,14 @@ export class RemoteBackend implements Backend {
   }
 
   private toNewCall(call: OutgoingCall): MessageInitShape<typeof NewCallSchema> {
-    const { idempotencyKey, dueAt, id } = call;
+    const { idempotencyKey, dueAt, id, priority, key } = call;
     return {
       call: this.toCall(call),
       dueAt: dueAt === undefined ? undefined : timestampFromMs(dueAt),
       idempotencyKey: idempotencyKey ?? '',
       stepKey: idempotencyKey === undefined ? (id ?? '') : '',
+      priority: priority ?? 0,
+      key: key ?? '',
     };
   }
 
@@ -216,14 +216,22 @@ export class RemoteBackend implements Backend {
 }
 
 function refuseOptions(calls: readonly OutgoingCall[]): void {
-  for (const { function: name, idempotencyKey, dueAt } of calls) {
-    const option = idempotencyKey !== undefined ? 'idempotencyKey' : dueAt !== undefined ? 'delay or at' : undefined;
+  for (const call of calls) {
+    const option = optionOf(call);
     if (option === undefined) continue;
     throw new InvalidArgumentError(
-      `The call of ${name} has the option ${option}, which the protocol of remote schedulers does not have: ` +
+      `The call of ${call.function} has the option ${option}, which the protocol of remote schedulers does not have: ` +
         `leave it out, or use a scheduler of this package (npx nestjs-dispatch serve).`,
     );
   }
+}
+
+/** An option of the call that the protocol of Dispatch has no place for. */
+function optionOf({ idempotencyKey, priority, key, dueAt }: OutgoingCall): string | undefined {
+  if (idempotencyKey !== undefined) return 'idempotencyKey';
+  if (priority !== undefined) return 'priority';
+  if (key !== undefined) return 'key';
+  return dueAt === undefined ? undefined : 'delay or at';
 }
 
 function outcomeOf(

@@ -58,6 +58,8 @@ export function writeCallInfo(info: CallInfo): WireCallInfo {
     crashes: info.crashes,
     incarnation: info.incarnation,
     cancelling: info.cancelling,
+    priority: info.priority,
+    key: info.key ?? '',
   });
 }
 
@@ -81,6 +83,8 @@ export function readCallInfo(info: WireCallInfo): CallInfo {
     crashes: info.crashes,
     incarnation: info.incarnation,
     cancelling: info.cancelling,
+    priority: info.priority,
+    key: info.key === '' ? undefined : info.key,
   };
 }
 

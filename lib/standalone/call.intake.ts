@@ -19,6 +19,8 @@ export interface SentCall {
   readonly dueAt?: Timestamp;
   readonly idempotencyKey?: string;
   readonly stepKey?: string;
+  readonly priority?: number;
+  readonly key?: string;
 }
 
 /** Takes in the calls that clients send: what they may ask for, and whose calls they are. */
@@ -59,7 +61,7 @@ export class CallIntake {
   }
 }
 
-function newCall(caller: Caller, { call, dueAt, idempotencyKey, stepKey }: SentCall): NewCall {
+function newCall(caller: Caller, { call, dueAt, idempotencyKey, stepKey, priority, key }: SentCall): NewCall {
   const { endpoint, function: name, version, input, expiration } = call;
   const { namespace } = caller;
   return {
@@ -67,6 +69,8 @@ function newCall(caller: Caller, { call, dueAt, idempotencyKey, stepKey }: SentC
     function: name,
     version,
     input,
+    priority,
+    key,
     namespace,
     expiration: expiration && durationMs(expiration),
     dueAt: dueAt && timestampMs(dueAt),

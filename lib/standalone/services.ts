@@ -86,11 +86,18 @@ export function callerOf(context: HandlerContext): Caller {
   return context.values.get(CALLER);
 }
 
-function sentCall({ call = create(CallSchema), dueAt, idempotencyKey, stepKey }: NewCall): SentCall {
+function sentCall({ call = create(CallSchema), dueAt, idempotencyKey, stepKey, priority, key }: NewCall): SentCall {
   if (idempotencyKey !== '' && stepKey !== '') {
     throw new InvalidArgumentError(`the call of ${call.function} has both an idempotency_key and a step_key: give one`);
   }
-  return { call, dueAt, idempotencyKey: idempotencyKey || undefined, stepKey: stepKey || undefined };
+  return {
+    call,
+    dueAt,
+    idempotencyKey: idempotencyKey || undefined,
+    stepKey: stepKey || undefined,
+    priority,
+    key: key || undefined,
+  };
 }
 
 async function unlessUnknown<T>(asked: Promise<T>): Promise<T | undefined> {

@@ -161,7 +161,7 @@ describe('an application with the standalone scheduler', () => {
     await expect(client.retry('0'.repeat(32))).rejects.toThrow(NotFoundError);
   });
 
-  it('takes idempotency keys, delays and expirations', async () => {
+  it('takes idempotency keys, delays, priorities, keys and expirations', async () => {
     const scheduler = await world.scheduler();
     const { app, client } = await world.application(Shop, { apiUrl: scheduler.url });
     const shop = app.get(Shop);
@@ -171,6 +171,8 @@ describe('an application with the standalone scheduler', () => {
     await expect(keyed.dispatch(shop.double, 8)).rejects.toThrow('with another input');
     const later = await client.with({ delay: '1h' }).dispatch(shop.double, 1);
     expect(await client.get(later)).toMatchObject({ state: 'pending', waitsFor: 'time' });
+    const first = await client.with({ delay: '1h', priority: 5, key: 'customer 7' }).dispatch(shop.double, 1);
+    expect(await client.get(first)).toMatchObject({ priority: 5, key: 'customer 7' });
     const brief = await client.with({ delay: '1h', expiration: '1ms' }).dispatch(shop.double, 1);
     await expect(client.wait(brief)).rejects.toThrow(TimeoutError);
   });
