@@ -6,7 +6,7 @@ import { CallService } from '../gen/nestjs_dispatch/v1/calls_pb.js';
 import { SystemClock } from '../protocol/index.js';
 import { NoSuchMethodError, RemoteScheduler } from '../remote/index.js';
 import { StoreLockedError } from '../scheduler/index.js';
-import { parsePrivateKey, parsePublicKey, PublicKey, verifyRequest, signRequest } from '../signature/index.js';
+import { parsePrivateKey, parsePublicKey, signRequest, verifyRequest, type PublicKey } from '../signature/index.js';
 import { isMissing, usingStore } from './call.source.js';
 
 /** What a check found. */

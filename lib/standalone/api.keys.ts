@@ -28,7 +28,7 @@ export class ApiKeys {
    */
   constructor(
     keys: readonly string[],
-    private readonly source = 'the option apiKeys',
+    private readonly source = 'The option apiKeys (--api-key)',
   ) {
     let unnamed = 0;
     const names = new Map<Namespace, string>();

@@ -35,7 +35,7 @@ export class EndpointPolicy implements EndpointGuard {
    * @throws ConfigurationError when a pattern is none
    */
   constructor(
-    { allow = [], dev = false, source = 'the option allowEndpoints' }: EndpointPolicyOptions = {},
+    { allow = [], dev = false, source = 'the option allowEndpoints (--allow-endpoint)' }: EndpointPolicyOptions = {},
     private readonly resolve: Resolve = systemLookup,
   ) {
     this.patterns = allow.map((pattern) => new EndpointPattern(pattern, source));

@@ -54,7 +54,9 @@ export class StandaloneScheduler {
     const clock = new SystemClock();
     const policy = new EndpointPolicy({ allow: options.allowEndpoints, dev });
     const sign =
-      signingKey === undefined ? undefined : signerOf({ value: signingKey, source: 'the option signingKey' }, clock);
+      signingKey === undefined
+        ? undefined
+        : signerOf({ value: signingKey, source: 'the option signingKey (--signing-key)' }, clock);
     this.metrics = new SchedulerMetrics(() => this.scheduler.census());
     this.http = new HttpTransport({ sign, guard: policy });
     const bridge = new Bridge();
@@ -139,7 +141,7 @@ export class StandaloneScheduler {
           ? reply(response, 200, 'text/plain', 'ok\n')
           : reply(response, 503, 'text/plain', 'not ready\n');
       case '/metrics':
-        return void this.metrics.expose().then(({ type, text }) => reply(response, 200, type, text));
+        return void this.serveMetrics(response);
     }
     const caller = this.keys.authenticate(request.headers.authorization);
     // Before anything of the body is read.
@@ -149,6 +151,16 @@ export class StandaloneScheduler {
     }
     this.callers.set(request, caller);
     this.serveRpc(request, response);
+  }
+
+  private async serveMetrics(response: ServerReply): Promise<void> {
+    try {
+      const { type, text } = await this.metrics.expose();
+      reply(response, 200, type, text);
+    } catch (error) {
+      this.options.log.error(`The metrics could not be collected: ${String(error)}`);
+      refuse(response, 500, 'internal', 'internal error');
+    }
   }
 
   /** A page in a browser on this machine is not: it comes from elsewhere, maybe under a name that leads here. */

@@ -14,7 +14,9 @@ import { Shop } from './shop.js';
 const KEY = 'sk_0123456789abcdef';
 const world = new StandaloneWorld();
 const folder = mkdtempSync(join(tmpdir(), 'dispatch-doctor-'));
+const closings: (() => unknown)[] = [];
 afterEach(async () => {
+  for (const close of closings.splice(0)) close();
   await world.end();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -110,15 +112,15 @@ it('finds a clock that goes wrong, and a scheduler of others', async () => {
     response.writeHead(request.url?.endsWith('/List') && isOld ? 404 : 200).end();
   });
   let isOld = false;
+  closings.push(() => server.close());
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   await expect(finding('clock', { DISPATCH_API_URL: url })).resolves.toMatchObject({
     verdict: 'failed',
-    detail: expect.stringContaining('59 s apart'),
+    detail: expect.stringMatching(/ \d+ s apart/),
   });
   isOld = true;
   await expect(finding('scheduler', { DISPATCH_API_URL: url })).resolves.toMatchObject({ verdict: 'warning' });
-  await new Promise((resolve) => server.close(resolve));
 });
 
 it('finds what keeps an endpoint from being called', async () => {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,9 @@ import { Shop } from './shop.js';
 
 const MAIN = new URL('../../lib/cli/main.ts', import.meta.url);
 const KEY = 'sk_0123456789abcdef';
+
+// Processes take their time to start on a busy machine.
+jest.setTimeout(180_000);
 
 let folder: string;
 let store: string;
@@ -83,6 +86,24 @@ describe('serve', () => {
     await expect(right.client.list({ function: 'Shop.double' })).resolves.toMatchObject({
       calls: [{ state: 'succeeded' }],
     });
+  });
+
+  it('is followed by calls tail', async () => {
+    const apiUrl = await serve(['--api-key', KEY]);
+    const tail = new TypeScriptProcess(MAIN, ['calls', 'tail', '--interval', '20', '--json'], {
+      DISPATCH_API_URL: apiUrl,
+      DISPATCH_API_KEY: KEY,
+    });
+    const { app, client } = await world.application(Shop, { apiUrl, apiKey: KEY });
+    const shop = app.get(Shop);
+    // What is there before the first look is not told of, so it is called until that is done.
+    const told: { id: string; state: string; function: string }[] = [];
+    const calling = setInterval(() => void client.dispatch(shop.double, 1).catch(() => undefined), 200);
+    while (!told.some(({ state }) => state === 'succeeded')) told.push(JSON.parse((await tail.line()) ?? ''));
+    clearInterval(calling);
+    expect(told[0]).toMatchObject({ function: 'Shop.double' });
+    await tail.terminate();
+    await expect(tail.ended).resolves.toBe(0);
   });
 
   it.each([
