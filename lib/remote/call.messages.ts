@@ -29,6 +29,8 @@ const WAITS_FOR: Readonly<Record<CallWaitsFor, WireWaitsFor>> = {
   turn: WireWaitsFor.TURN,
   results: WireWaitsFor.RESULTS,
   version: WireWaitsFor.VERSION,
+  key: WireWaitsFor.KEY,
+  endpoint: WireWaitsFor.ENDPOINT,
 };
 
 const statesByNumber = new Map(entries(STATES).map(([name, number]) => [number, name]));

@@ -21,9 +21,9 @@ export class Inspection {
 
   census(): Census {
     const counts = { running: 0, ready: 0, delayed: 0, suspended: 0, incompatible: 0 };
-    for (const { run, queue, held, progress } of this.core.records.values()) {
+    for (const { run, queue, progress } of this.core.records.values()) {
       if (run !== undefined) counts.running += 1;
-      else if (queue !== undefined || held) counts.ready += 1;
+      else if (queue !== undefined) counts.ready += 1;
       else
         counts[progress.state === 'suspended' || progress.state === 'incompatible' ? progress.state : 'delayed'] += 1;
     }
