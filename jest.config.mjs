@@ -25,7 +25,7 @@ export default {
     '^nestjs-dispatch$': '<rootDir>/lib/index.ts',
     '^nestjs-dispatch/testing$': '<rootDir>/lib/testing/index.ts',
     '^nestjs-dispatch/proto$': '<rootDir>/lib/proto.ts',
-    '^nestjs-dispatch/scheduler$': '<rootDir>/lib/scheduler/index.ts',
+    '^nestjs-dispatch/scheduler$': '<rootDir>/lib/standalone/index.ts',
   },
   setupFiles: ['reflect-metadata'],
 };

@@ -23,9 +23,10 @@ import {
   verifierOf,
 } from './endpoint/index.js';
 import { ConfigurationError } from './errors/index.js';
-import { DispatchLifecycle, EmbeddedEngine, RemoteEngine, type DispatchEngine } from './engine/index.js';
+import { BridgePoller, DispatchLifecycle, EmbeddedEngine, RemoteEngine, type DispatchEngine } from './engine/index.js';
 import { SystemClock, type Clock, type FunctionRunner } from './protocol/index.js';
 import { DispatchRegistry, FunctionExplorer } from './registry/index.js';
+import { RemoteScheduler } from './remote/index.js';
 import { createStore, StoreError, type Store } from './scheduler/index.js';
 
 const log = new Logger(LOG_CONTEXT);
@@ -110,11 +111,26 @@ export function createEngine(
       const sign = mode.signingKey && signerOf(mode.signingKey, clock);
       return new EmbeddedEngine({ settings: mode, store, runner, registry, clock, log, sign });
     }
-    case 'remote':
-      return new RemoteEngine(new RemoteBackend(mode, endpointUrl, results), runner);
+    case 'remote': {
+      const scheduler = new RemoteScheduler(mode);
+      const bridge = endpointUrl && bridgeTo(scheduler, endpointUrl.value, runner, results);
+      return new RemoteEngine(new RemoteBackend(scheduler, endpointUrl, results), runner, bridge);
+    }
     case 'endpoint':
       return new RemoteEngine(new AbsentBackend(), runner);
   }
+}
+
+/** What fetches the runs of an application without an address. */
+function bridgeTo(
+  scheduler: RemoteScheduler,
+  endpoint: URL,
+  runner: FunctionRunner,
+  results: RemoteResults,
+): BridgePoller | undefined {
+  if (endpoint.protocol !== 'bridge:') return undefined;
+  const onRun = results.observe.bind(results);
+  return new BridgePoller({ scheduler, name: endpoint.host, runner, log, onRun });
 }
 
 /** @throws ConfigurationError when the setting names no store that there is */

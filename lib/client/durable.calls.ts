@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { outsideOfRuns, type CallSpec, type DurableRun } from '../coroutine/index.js';
 import { SCHEDULER_ENDPOINT } from '../dispatch.constants.js';
 import { InvalidArgumentError } from '../errors/index.js';
+import { keyedId } from '../scheduler/index.js';
 import { pack } from '../values/index.js';
 import type { OutgoingCall } from './backend.js';
 import type { DispatchID, DispatchOptions, ResultOptions } from './client.types.js';
@@ -60,9 +60,9 @@ export function waitSpec(id: DispatchID): CallSpec {
   return { endpoint: SCHEDULER_ENDPOINT, function: 'wait', input: pack(id) };
 }
 
-/** 32 hex digits that derive from a text. */
+/** The id that derives from a text. */
 export function derivedId(text: string): DispatchID {
-  return createHash('sha256').update(text).digest('hex').slice(0, 32);
+  return keyedId(text, '');
 }
 
 function stepName(calls: readonly OutgoingCall[]): string {

@@ -1,8 +1,7 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { LOCAL_ENDPOINT } from '../dispatch.constants.js';
-import { InvalidArgumentError, TemporaryError } from '../errors/index.js';
-import type { CallInfo, CallInfoPage, NewCall, Scheduler } from '../scheduler/index.js';
-import { inputHash } from '../values/index.js';
+import { TemporaryError } from '../errors/index.js';
+import { refuseOtherCall, type CallInfo, type CallInfoPage, type NewCall, type Scheduler } from '../scheduler/index.js';
 import type { Backend, ListFilter, OutgoingCall } from './backend.js';
 import { readResult } from './call.result.js';
 import type { DispatchID } from './client.types.js';
@@ -37,7 +36,11 @@ export class EmbeddedBackend implements Backend {
   async dispatch(calls: readonly OutgoingCall[]): Promise<DispatchID[]> {
     this.refuseUnlessOpen();
     const ids = await this.scheduler.dispatch(calls.map(toNewCall));
-    await Promise.all(calls.map((call, index) => this.checkKey(call, ids[index])));
+    await Promise.all(
+      calls.map(({ endpoint = LOCAL_ENDPOINT, ...call }, index) =>
+        refuseOtherCall({ ...call, endpoint }, ids[index], this.scheduler, this.inputOf),
+      ),
+    );
     return ids;
   }
 
@@ -82,25 +85,6 @@ export class EmbeddedBackend implements Backend {
         throw new TemporaryError('The application is shutting down: its scheduler takes no more calls.');
     }
   }
-
-  /** The call that has the key must be this one: another one under it would vanish in silence. */
-  private async checkKey(call: OutgoingCall, id: DispatchID | undefined): Promise<void> {
-    const key = call.idempotencyKey;
-    if (key === undefined || id === undefined) return;
-    const [info, input] = await Promise.all([this.scheduler.get(id), this.inputOf(id)]);
-    // A restart or a tail call has replaced what the call began as: there is nothing left to compare.
-    if (info === undefined || info.incarnation > 1) return;
-    const same =
-      info.function === call.function &&
-      info.endpoint === (call.endpoint ?? LOCAL_ENDPOINT) &&
-      (input === undefined || sameBytes(inputHash(input), inputHash(call.input)));
-    if (same) return;
-    const difference = info.function === call.function ? 'with another input' : `of ${info.function}`;
-    throw new InvalidArgumentError(
-      `The idempotency key ${JSON.stringify(key)} belongs to a call ${difference} (${id}): the call of ${call.function} ` +
-        `was not made. Give each call that is to be made a key of its own.`,
-    );
-  }
 }
 
 function toNewCall(call: OutgoingCall): NewCall {
@@ -108,5 +92,3 @@ function toNewCall(call: OutgoingCall): NewCall {
   const id = call.idempotencyKey === undefined ? call.id : derivedId(call.idempotencyKey);
   return { endpoint, function: name, version, input, expiration, dueAt, priority, key, id };
 }
-
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;

@@ -1,119 +1,209 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
-import type { RemoteSettings, Sourced } from '../dispatch.settings.js';
 import {
-  errorClassOfStatus,
-  DISPATCH_PATH,
-  HttpExchange,
-  methodUrl,
-  PROTO_TYPE,
-  readErrorMessage,
-} from '../endpoint/index.js';
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  type MessageInitShape,
+  type MessageShape,
+} from '@bufbuild/protobuf';
+import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import type { Sourced } from '../dispatch.settings.js';
 import {
+  DispatchError,
   InvalidArgumentError,
   InvalidResponseError,
-  Status,
-  statusOf,
-  statusOfHttp,
+  isRetryable,
+  NotFoundError,
   TimeoutError,
-  UnauthenticatedError,
 } from '../errors/index.js';
 import { CallSchema, type Call } from '../gen/dispatch/sdk/v1/call_pb.js';
+import { DispatchService } from '../gen/dispatch/sdk/v1/dispatch_pb.js';
+import { CallService, type NewCallSchema, type WaitCallResponse } from '../gen/nestjs_dispatch/v1/calls_pb.js';
 import {
-  DispatchRequestSchema,
-  DispatchResponseSchema,
-  type DispatchRequest,
-} from '../gen/dispatch/sdk/v1/dispatch_pb.js';
-import type { HttpReply } from '../endpoint/index.js';
-import type { Backend, OutgoingCall } from './backend.js';
-import type { DispatchID } from './client.types.js';
+  NoSuchMethodError,
+  readCallInfo,
+  writeFilter,
+  type RemoteScheduler,
+  type InvokeOptions,
+} from '../remote/index.js';
+import type { CallInfo, CallInfoPage } from '../scheduler/index.js';
+import type { Backend, ListFilter, OutgoingCall } from './backend.js';
 import { readResult } from './call.result.js';
+import type { DispatchID } from './client.types.js';
 import type { RemoteResults } from './remote.results.js';
 
-/** PROTOCOL: the clients of the scheduler give it 5 s. */
-const DISPATCH_TIMEOUT = 5_000;
 const DEFAULT_WAIT = 5 * 60_000;
-/** Pauses before a connection that could not be made is tried again. */
-const CONNECT_PAUSES = [100, 400];
-const MAX_REPLY_BYTES = 16_000_000;
+/** How long one request of a wait may take: the scheduler answers before. */
+const POLL = 30_000;
+const POLL_OVERHEAD = 10_000;
+/** Pauses of a wait while the scheduler cannot be reached: from the first, doubling, to the last. */
+const FIRST_PAUSE = 100;
+const LONGEST_PAUSE = 2_000;
 
-/** A scheduler that is reached over the network: `DispatchService` of PROTOCOL. */
+interface WaitLimits {
+  readonly timeout: number | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** A scheduler that is reached over the network: `DispatchService` of PROTOCOL, and `CallService` where it has that. */
 export class RemoteBackend implements Backend {
   readonly waitsDurably = false;
-  private readonly exchange = new HttpExchange(MAX_REPLY_BYTES);
-  private readonly url: URL;
 
   constructor(
-    private readonly settings: RemoteSettings,
+    private readonly scheduler: RemoteScheduler,
     /** This application's own address, where the scheduler is to run its functions. */
     private readonly endpointUrl: Sourced<URL> | undefined,
     private readonly results: RemoteResults,
-  ) {
-    this.url = methodUrl(settings.apiUrl.value, DISPATCH_PATH);
-  }
+  ) {}
 
   async dispatch(calls: readonly OutgoingCall[]): Promise<DispatchID[]> {
-    const request = create(DispatchRequestSchema, { calls: calls.map((call) => this.toCall(call)) });
-    const reply = await this.send(request);
-    if (reply.status !== 200) throw this.refusal(reply);
-    const ids = this.readIds(reply);
+    const { ids } = await this.send(calls);
     if (ids.length === calls.length) return ids;
     throw new InvalidResponseError(
-      `The scheduler at ${this.url.origin} answered ${calls.length} calls with ${ids.length} ids: check ${this.settings.apiUrl.source}.`,
+      `The scheduler at ${this.scheduler.origin} answered ${calls.length} calls with ${ids.length} ids: check ${this.scheduler.source}.`,
     );
   }
 
-  async wait(
-    id: DispatchID,
-    { timeout = DEFAULT_WAIT, signal }: { timeout: number | undefined; signal: AbortSignal | undefined },
-  ): Promise<unknown> {
-    const seen = await this.results.take(id, timeout, signal);
-    if (seen !== undefined) return readResult(seen.result, seen.status);
-    throw new TimeoutError(
-      `The result of call ${id} has not come within ${timeout} ms. With a remote scheduler a process sees only the results ` +
-        `of functions that it ran itself: the call may be running still, or have run in another instance or application.`,
-    );
+  async wait(id: DispatchID, { timeout = DEFAULT_WAIT, signal }: WaitLimits): Promise<unknown> {
+    const deadline = performance.now() + timeout;
+    let failure: unknown;
+    for (let pause = FIRST_PAUSE; ;) {
+      signal?.throwIfAborted();
+      const left = deadline - performance.now();
+      if (left <= 0) throw overdue(id, timeout, failure);
+      const polled = await this.poll(id, Math.min(left, POLL), signal).catch((error: unknown) => ({ error }));
+      if ('error' in polled) {
+        if (polled.error instanceof NoSuchMethodError) return this.waitForRun(id, left, timeout, signal);
+        if (!isTransient(polled.error)) throw polled.error;
+        failure = polled.error;
+        // The call goes on, and so does the wait: the scheduler may be starting again.
+        await delay(Math.min(pause, left), undefined, { signal }).catch(() => undefined);
+        pause = Math.min(2 * pause, LONGEST_PAUSE);
+      } else {
+        if (polled.answer.case === 'outcome') return outcomeOf(id, polled.answer.value);
+        if (polled.answer.case === 'unknown') throw unknownCall(id);
+        failure = undefined;
+        pause = FIRST_PAUSE;
+      }
+    }
   }
 
-  get(): Promise<never> {
-    return unsupported('get');
+  async get(id: DispatchID): Promise<CallInfo | undefined> {
+    const { call } = await this.invoke('get', CallService.method.get, { dispatchId: id });
+    return call && readCallInfo(call);
   }
 
-  list(): Promise<never> {
-    return unsupported('list');
+  async list({ limit, after, ...filter }: ListFilter): Promise<CallInfoPage> {
+    for (let next = after; ;) {
+      const page = await this.invoke('list', CallService.method.list, writeFilter(filter, { limit, after: next }));
+      const calls = page.calls.map(readCallInfo);
+      next = page.next === '' ? undefined : page.next;
+      // Calls of others lie between: there may be more behind a page that is empty.
+      if (calls.length > 0 || next === undefined) return { calls, next };
+    }
   }
 
-  cancel(): Promise<never> {
-    return unsupported('cancel');
+  async cancel(id: DispatchID): Promise<boolean> {
+    const { answer } = await this.invoke('cancel', CallService.method.cancel, { dispatchId: id });
+    if (answer.case === 'unknown') throw unknownCall(id);
+    return answer.case === 'cancelled';
   }
 
-  retry(): Promise<never> {
-    return unsupported('retry');
+  async retry(id: DispatchID): Promise<void> {
+    const { answer } = await this.invoke('retry', CallService.method.retry, { dispatchId: id });
+    if (answer.case === 'unknown') throw unknownCall(id);
   }
 
   /** Closes the idle connections. */
   close(): void {
-    this.exchange.close();
+    this.scheduler.close();
   }
 
-  private toCall(call: OutgoingCall): Call {
-    for (const [option, value] of [
-      ['idempotencyKey', call.idempotencyKey],
-      ['priority', call.priority],
-      ['key', call.key],
-      ['delay or at', call.dueAt],
-    ]) {
-      if (value === undefined) continue;
-      throw new InvalidArgumentError(
-        `The call of ${call.function} has the option ${option}, which the protocol of remote schedulers does not have: ` +
-          `leave it out, or use the embedded scheduler.`,
+  /** What only `CallService` can do is asked of it; plain calls are taken by every scheduler. */
+  private async send(calls: readonly OutgoingCall[]): Promise<{ ids: string[] }> {
+    const isPlain = calls.every((call) => call.id === undefined && optionOf(call) === undefined);
+    if (!isPlain) {
+      try {
+        const sent = calls.map((call) => this.toNewCall(call));
+        return { ids: (await this.scheduler.invoke(CallService.method.dispatch, { calls: sent })).dispatchIds };
+      } catch (error) {
+        if (!(error instanceof NoSuchMethodError)) throw error;
+        refuseOptions(calls);
+      }
+    }
+    const plain = calls.map((call) => this.toCall(call));
+    try {
+      return { ids: (await this.scheduler.invoke(DispatchService.method.dispatch, { calls: plain })).dispatchIds };
+    } catch (error) {
+      if (!(error instanceof NoSuchMethodError)) throw error;
+      const { origin, source } = this.scheduler;
+      throw new NotFoundError(
+        `There is no Dispatch scheduler at ${origin}: it answered with ${error.message}. Check ${source}.`,
       );
     }
-    const { input, function: name, version = '', expiration } = call;
+  }
+
+  private poll(id: DispatchID, timeout: number, signal: AbortSignal | undefined): Promise<WaitCallResponse> {
+    const request = { dispatchId: id, timeout: durationFromMs(Math.ceil(timeout)) };
+    return this.scheduler.invoke(CallService.method.wait, request, {
+      timeout: Math.ceil(timeout) + POLL_OVERHEAD,
+      signal,
+    });
+  }
+
+  /** The scheduler does not tell results: those of functions that this process runs pass through here. */
+  private async waitForRun(
+    id: DispatchID,
+    left: number,
+    timeout: number,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
+    const seen = await this.results.take(id, left, signal);
+    if (seen !== undefined) return readResult(seen.result, seen.status);
+    throw new TimeoutError(
+      `The result of call ${id} has not come within ${timeout} ms. With this scheduler a process sees only the results ` +
+        `of functions that it ran itself: the call may be running still, or have run in another instance or application.`,
+    );
+  }
+
+  private async invoke<I extends DescMessage, O extends DescMessage>(
+    name: string,
+    method: DescMethodUnary<I, O>,
+    init: MessageInitShape<I>,
+    options?: InvokeOptions,
+  ): Promise<MessageShape<O>> {
+    try {
+      return await this.scheduler.invoke(method, init, options);
+    } catch (error) {
+      if (!(error instanceof NoSuchMethodError)) throw error;
+      throw new InvalidArgumentError(
+        `${name}() is not possible with the scheduler at ${this.scheduler.origin}, which only takes calls (${error.message}): ` +
+          `use one of this package (npx nestjs-dispatch serve), or the embedded one.`,
+      );
+    }
+  }
+
+  private toNewCall(call: OutgoingCall): MessageInitShape<typeof NewCallSchema> {
+    const { idempotencyKey, dueAt, id, priority, key } = call;
+    return {
+      call: this.toCall(call),
+      dueAt: dueAt === undefined ? undefined : timestampFromMs(dueAt),
+      idempotencyKey: idempotencyKey ?? '',
+      stepKey: idempotencyKey === undefined ? (id ?? '') : '',
+      priority: priority ?? 0,
+      key: key ?? '',
+    };
+  }
+
+  private toCall({ endpoint, input, function: name, version = '', expiration }: OutgoingCall): Call {
     const lifetime = expiration === undefined ? undefined : durationFromMs(expiration);
-    const endpoint = call.endpoint ?? this.ownEndpoint(name);
-    return create(CallSchema, { endpoint, function: name, version, input, expiration: lifetime });
+    return create(CallSchema, {
+      endpoint: endpoint ?? this.ownEndpoint(name),
+      function: name,
+      version,
+      input,
+      expiration: lifetime,
+    });
   }
 
   private ownEndpoint(name: string): string {
@@ -123,88 +213,40 @@ export class RemoteBackend implements Backend {
         `(or the option endpointUrl) to its address.`,
     );
   }
+}
 
-  private async send(request: DispatchRequest): Promise<HttpReply> {
-    const { apiKey, apiUrl } = this.settings;
-    const headers = {
-      'content-type': PROTO_TYPE,
-      'connect-protocol-version': '1',
-      'connect-timeout-ms': String(DISPATCH_TIMEOUT),
-      ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey.value}` }),
-    };
-    const body = toBinary(DispatchRequestSchema, request);
-    for (let attempt = 0; ; attempt++) {
-      const signal = AbortSignal.timeout(DISPATCH_TIMEOUT);
-      try {
-        return await this.exchange.post(this.url, { headers, body, signal });
-      } catch (error) {
-        const pause = CONNECT_PAUSES[attempt];
-        if (pause === undefined || !neverConnected(error)) throw this.unreachable(error, signal.aborted, apiUrl.source);
-        await delay(pause);
-      }
-    }
-  }
-
-  private unreachable(error: unknown, timedOut: boolean, source: string): Error {
-    const reason = error instanceof Error ? error.message : String(error);
-    if (timedOut) {
-      return new TimeoutError(
-        `The scheduler at ${this.url.origin} did not answer within ${DISPATCH_TIMEOUT} ms; the calls may have been taken or not. Check ${source}.`,
-        { cause: error },
-      );
-    }
-    const type = errorClassOfStatus(statusOf(error, Status.HTTP_ERROR));
-    return new type(`The scheduler at ${this.url.origin} cannot be reached: ${reason}. Check ${source}.`, {
-      cause: error,
-    });
-  }
-
-  private refusal(reply: HttpReply): Error {
-    const { apiKey, apiUrl } = this.settings;
-    const detail = readErrorMessage(reply.body);
-    const said = detail === undefined ? '' : ` (${detail})`;
-    if (reply.status === 401) {
-      return new UnauthenticatedError(
-        apiKey === undefined
-          ? `The scheduler at ${this.url.origin} wants an API key${said}: set DISPATCH_API_KEY, or the option apiKey.`
-          : `The scheduler at ${this.url.origin} does not accept the API key${said}: check ${apiKey.source}.`,
-      );
-    }
-    const status = statusOfHttp(reply.status);
-    if (status === Status.NOT_FOUND) {
-      return new (errorClassOfStatus(status))(
-        `There is no Dispatch scheduler at ${this.url.origin}: it answered with HTTP status 404${said}. Check ${apiUrl.source}.`,
-      );
-    }
-    return new (errorClassOfStatus(status))(
-      `The scheduler at ${this.url.origin} refused the calls with HTTP status ${reply.status}${said}.`,
+function refuseOptions(calls: readonly OutgoingCall[]): void {
+  for (const call of calls) {
+    const option = optionOf(call);
+    if (option === undefined) continue;
+    throw new InvalidArgumentError(
+      `The call of ${call.function} has the option ${option}, which the protocol of remote schedulers does not have: ` +
+        `leave it out, or use a scheduler of this package (npx nestjs-dispatch serve).`,
     );
   }
-
-  private readIds(reply: HttpReply): string[] {
-    try {
-      return fromBinary(DispatchResponseSchema, reply.body).dispatchIds;
-    } catch (error) {
-      throw new InvalidResponseError(
-        `The scheduler at ${this.url.origin} answered with something that is no DispatchResponse: check ${this.settings.apiUrl.source}.`,
-        { cause: error },
-      );
-    }
-  }
 }
 
-/** Nothing of the request has left: sending it again cannot dispatch its calls twice. */
-function neverConnected(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  // Several addresses of one name are tried, and fail, together.
-  if (error instanceof AggregateError && error.errors.length > 0) return error.errors.every(neverConnected);
-  return 'syscall' in error && (error.syscall === 'connect' || error.syscall === 'getaddrinfo');
+/** An option of the call that the protocol of Dispatch has no place for. */
+function optionOf({ idempotencyKey, priority, key, dueAt }: OutgoingCall): string | undefined {
+  if (idempotencyKey !== undefined) return 'idempotencyKey';
+  if (priority !== undefined) return 'priority';
+  if (key !== undefined) return 'key';
+  return dueAt === undefined ? undefined : 'delay or at';
 }
 
-function unsupported(method: string): Promise<never> {
-  return Promise.reject(
-    new InvalidArgumentError(
-      `${method}() is not possible with a remote scheduler: its protocol only takes calls. Ask the scheduler itself, or use the embedded one.`,
-    ),
-  );
+function outcomeOf(
+  id: DispatchID,
+  { result, status }: Extract<WaitCallResponse['answer'], { case: 'outcome' }>['value'],
+): unknown {
+  if (result === undefined) throw new InvalidResponseError(`The scheduler gave no result of the finished call ${id}.`);
+  return readResult(result, status);
 }
+
+function overdue(id: DispatchID, timeout: number, failure: unknown): TimeoutError {
+  const reason = failure instanceof Error ? ` The scheduler could not be asked lately: ${failure.message}` : '';
+  return new TimeoutError(`the call ${id} has not finished within ${timeout} ms.${reason}`, { cause: failure });
+}
+
+const unknownCall = (id: DispatchID): NotFoundError => new NotFoundError(`there is no call ${id}`);
+
+const isTransient = (error: unknown): boolean => error instanceof DispatchError && isRetryable(error.status);

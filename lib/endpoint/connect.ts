@@ -10,6 +10,13 @@ export const JSON_TYPE = 'application/json';
 /** Header fields as servers have them, with names in lower case. */
 export type RequestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
 
+/**
+ * An endpoint of this package says in each answer that it reads this package's own values (several arguments, Map, Set,
+ * …), which nobody else does.
+ */
+export const VALUES_HEADER = 'dispatch-values';
+export const OWN_VALUES = 'nestjs_dispatch.v1';
+
 export type ConnectCode =
   'invalid_argument' | 'unauthenticated' | 'permission_denied' | 'not_found' | 'deadline_exceeded' | 'internal';
 

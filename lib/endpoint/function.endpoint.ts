@@ -5,7 +5,15 @@ import { MAX_MESSAGE_BYTES, type FunctionRunner } from '../protocol/index.js';
 import { SignatureError, type BodyVerifier, type HttpRequestHead } from '../signature/index.js';
 import { isCrossOrigin } from './browser.js';
 import { codecOf, type Codec } from './codec.js';
-import { ConnectError, JSON_TYPE, methodUrl, RUN_PATH, type RequestHeaders } from './connect.js';
+import {
+  ConnectError,
+  JSON_TYPE,
+  methodUrl,
+  OWN_VALUES,
+  RUN_PATH,
+  VALUES_HEADER,
+  type RequestHeaders,
+} from './connect.js';
 import { failure } from './http.transport.js';
 import { readTimeout, withinTime } from './request.deadline.js';
 
@@ -57,11 +65,9 @@ export class FunctionEndpoint {
 
   /** Never rejects. */
   async handle(request: EndpointRequest): Promise<EndpointResponse> {
-    try {
-      return await this.run(request);
-    } catch (error) {
-      return this.refusal(error);
-    }
+    const answer = await this.run(request).catch((error: unknown) => this.refusal(error));
+    if (!this.options.open) return answer;
+    return { ...answer, headers: { ...answer.headers, [VALUES_HEADER]: OWN_VALUES } };
   }
 
   private async run(request: EndpointRequest): Promise<EndpointResponse> {

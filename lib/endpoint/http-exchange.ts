@@ -1,5 +1,6 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { LookupFunction } from 'node:net';
 
 export interface HttpReply {
   readonly status: number;
@@ -17,6 +18,8 @@ export interface HttpPost {
    * answered. Only for requests that do no harm when they arrive twice.
    */
   readonly repeatable?: boolean;
+  /** Finds the addresses of the host for a new connection. Default: `dns.lookup`. */
+  readonly lookup?: LookupFunction;
 }
 
 /** The other side answered with more than the limit. */
@@ -57,13 +60,14 @@ export class HttpExchange {
 
   private attempt(
     url: URL,
-    { headers, body, signal }: HttpPost,
+    { headers, body, signal, lookup }: HttpPost,
   ): Promise<{ kind: 'reply'; reply: HttpReply } | { kind: 'failure'; error: Error; reusedSocket: boolean }> {
     return new Promise((resolve) => {
       const secure = url.protocol === 'https:';
       const request = (secure ? httpsRequest : httpRequest)(url, {
         method: 'POST',
         agent: secure ? this.agents['https:'] : this.agents['http:'],
+        ...(lookup && { lookup }),
         headers: { ...headers, 'content-length': String(body.byteLength) },
       });
       const fail = (error: Error) => {

@@ -3,7 +3,9 @@ import { Status, statusOf, statusOfHttp } from '../errors/index.js';
 import { RunRequestSchema, RunResponseSchema, type RunRequest } from '../gen/dispatch/sdk/v1/function_pb.js';
 import { MAX_MESSAGE_BYTES, type RunAnswer } from '../protocol/index.js';
 import type { Transport } from '../scheduler/transport.js';
-import { methodUrl, PROTO_TYPE, readErrorMessage, RUN_PATH } from './connect.js';
+import { methodUrl, OWN_VALUES, PROTO_TYPE, readErrorMessage, RUN_PATH, VALUES_HEADER } from './connect.js';
+import { EndpointRefusedError, type EndpointGuard } from './endpoint.guard.js';
+import { carriesOwnValues, foreignRequest } from './own.values.js';
 import { errorClassOfStatus } from './status.errors.js';
 import { HttpExchange, ReplyTooLargeError, type HttpReply } from './http-exchange.js';
 
@@ -20,16 +22,26 @@ export interface HttpTransportOptions {
   readonly sign?: RequestSigner;
   /** The largest answer that is read, in bytes. Default: 16,000,000. */
   readonly maxReplyBytes?: number;
+  /** Which endpoints may be called. Default: all. */
+  readonly guard?: EndpointGuard;
 }
+
+/** How many endpoints are remembered that read our own values. */
+const REMEMBERED = 10_000;
 
 /** Runs functions of other applications: posts to their endpoints, as PROTOCOL says. */
 export class HttpTransport implements Transport {
+  readonly adapts = true;
   private readonly exchange: HttpExchange;
   private readonly sign: RequestSigner | undefined;
+  private readonly guard: EndpointGuard | undefined;
+  /** Endpoints that have said that they read our own values. */
+  private readonly readers = new Set<string>();
 
-  constructor(options: HttpTransportOptions = {}) {
-    this.exchange = new HttpExchange(options.maxReplyBytes ?? MAX_MESSAGE_BYTES);
-    this.sign = options.sign;
+  constructor({ maxReplyBytes = MAX_MESSAGE_BYTES, guard, sign }: HttpTransportOptions = {}) {
+    this.exchange = new HttpExchange(maxReplyBytes);
+    this.sign = sign;
+    this.guard = guard;
   }
 
   extended(): boolean {
@@ -44,12 +56,13 @@ export class HttpTransport implements Transport {
         `the endpoint ${endpoint} cannot be called: only those of the schemes http and https can`,
       );
     }
-    const body = toBinary(RunRequestSchema, request);
     try {
-      const headers = { 'content-type': PROTO_TYPE, accept: PROTO_TYPE };
-      const signed = this.sign === undefined ? headers : await this.sign({ method: 'POST', url, headers, body });
-      // A run that arrives twice does no harm: the answer of the older one is ignored.
-      return answerOf(await this.exchange.post(url, { headers: signed, body, signal, repeatable: true }), url);
+      if (!carriesOwnValues(request) || (await this.readsOwnValues(url, signal))) {
+        return answerOf(await this.post(url, request, signal), url);
+      }
+      const foreign = foreignRequest(endpoint, request);
+      if (foreign.kind === 'refusal') return failure(foreign.status, foreign.message);
+      return answerOf(await this.post(url, foreign.request, signal), url);
     } catch (error) {
       return failedExchange(error, url, signal);
     }
@@ -58,6 +71,29 @@ export class HttpTransport implements Transport {
   /** Closes the idle connections. */
   close(): void {
     this.exchange.close();
+  }
+
+  /** An endpoint that nothing is known of is asked with a request that it can only refuse: the answer tells. */
+  private async readsOwnValues(url: URL, signal: AbortSignal): Promise<boolean> {
+    if (!this.readers.has(url.href)) await this.post(url, create(RunRequestSchema), signal);
+    return this.readers.has(url.href);
+  }
+
+  private async post(url: URL, request: RunRequest, signal: AbortSignal): Promise<HttpReply> {
+    const lookup = this.guard?.admit(url);
+    const body = toBinary(RunRequestSchema, request);
+    const headers = { 'content-type': PROTO_TYPE, accept: PROTO_TYPE };
+    const signed = this.sign === undefined ? headers : await this.sign({ method: 'POST', url, headers, body });
+    // A run that arrives twice does no harm: the answer of the older one is ignored.
+    const reply = await this.exchange.post(url, { headers: signed, body, signal, lookup, repeatable: true });
+    this.note(url, reply);
+    return reply;
+  }
+
+  private note({ href }: URL, { headers }: HttpReply): void {
+    if (headers[VALUES_HEADER] !== OWN_VALUES) return void this.readers.delete(href);
+    if (this.readers.size >= REMEMBERED) this.readers.clear();
+    this.readers.add(href);
   }
 }
 
@@ -85,6 +121,7 @@ function failedExchange(error: unknown, url: URL, signal: AbortSignal): RunAnswe
   if (signal.aborted) {
     return failure(Status.TIMEOUT, `${url.origin} did not answer before the run's deadline`);
   }
+  if (error instanceof EndpointRefusedError) return failure(Status.PERMISSION_DENIED, error.message);
   if (error instanceof ReplyTooLargeError) {
     return failure(Status.INVALID_RESPONSE, `${url.origin} cannot be used: ${error.message}`);
   }

@@ -1,3 +1,4 @@
+export { isCrossOrigin } from './browser.js';
 export { BlockedRequests } from './blocked.requests.js';
 export { codecOf } from './codec.js';
 export {
@@ -8,7 +9,9 @@ export {
   PROTO_TYPE,
   readErrorMessage,
   RUN_PATH,
+  VALUES_HEADER,
 } from './connect.js';
+export { EndpointRefusedError, type EndpointGuard } from './endpoint.guard.js';
 export { endpointMiddleware, type EndpointMiddleware } from './endpoint.middleware.js';
 export { EndpointMount, isBelowPrefix } from './endpoint.mount.js';
 export {

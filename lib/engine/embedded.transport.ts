@@ -21,6 +21,10 @@ export class EmbeddedTransport implements Transport {
     private readonly remote: Transport,
   ) {}
 
+  get adapts(): boolean {
+    return this.remote.adapts ?? false;
+  }
+
   extended(endpoint: string): boolean {
     return endpoint === LOCAL_ENDPOINT || this.remote.extended(endpoint);
   }

@@ -1,5 +1,5 @@
 import { NotFoundError } from '../errors/index.js';
-import type { CallInfo, CallInfoPage, CallOutcome, NewCall, WaitOptions } from './core/calls.js';
+import type { CallInfo, CallInfoPage, CallOutcome, Census, NewCall, WaitOptions } from './core/calls.js';
 import { Core, type SchedulerParts } from './core/core.js';
 import { Inspection } from './core/inspection.js';
 import type { FunctionPolicy, Milliseconds, SchedulerOptions } from './core/options.js';
@@ -155,6 +155,11 @@ export class Scheduler {
     core.admission.requestPump();
     core.parking.registered(endpoint);
     core.fleet?.claimable();
+  }
+
+  /** Counts the unfinished calls, by what they are doing. It looks at each of them. */
+  census(): Census {
+    return this.inspection.census();
   }
 
   /** Resolves when nothing is ready, running or being committed: then only time or a new call changes anything. */

@@ -237,9 +237,13 @@ export interface SharedStore extends Store {
   /** Takes over trees that no living process has, at most so many, the oldest first, and returns what is in them. */
   claim(limit: number, functions: ClaimableFunctions): Promise<Recovery>;
   /** How these calls have ended; those that are unknown or not finished are left out. */
-  ends(
-    ids: readonly DispatchId[],
-  ): Promise<{ readonly id: DispatchId; readonly finished: Omit<FinishedCall, 'inbox' | 'finishedAt'> }[]>;
+  ends(ids: readonly DispatchId[]): Promise<
+    {
+      readonly id: DispatchId;
+      readonly rootId: DispatchId;
+      readonly finished: Omit<FinishedCall, 'inbox' | 'finishedAt'>;
+    }[]
+  >;
   /** How many other processes share the work. */
   others(): Promise<number>;
   /** The listener hears of the ends of these calls from now on, until `unwatch`. */

@@ -9,6 +9,11 @@ export interface Transport {
    */
   extended(endpoint: string): boolean;
   /**
+   * Whether it sees by itself to what each endpoint can read of inputs and results. Where not, the scheduler keeps messages
+   * of our own from endpoints that are not `extended`.
+   */
+  readonly adapts?: boolean;
+  /**
    * Runs one request. What goes wrong on the way is an answer with a status (DNS_ERROR, TCP_ERROR, …), not a rejection.
    * `context` is given where `extended(endpoint)`.
    */

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PythonSdk } from './python.js';
 import { Scenarios } from './scenarios.js';
+import { theirApplication } from './their-application.js';
 import { theirClient } from './their-client.js';
 import { theirFrameworks } from './their-frameworks.js';
 import { theirFunctions } from './their-functions.js';
@@ -21,6 +22,7 @@ try {
   await theirFunctions(scenarios, python, folder);
   await theirFrameworks(scenarios, python);
   await theirClient(scenarios, python);
+  await theirApplication(scenarios, python);
 } catch (error) {
   scenarios.fail('all of it could be run', error);
 } finally {

@@ -10,7 +10,7 @@ const packageEntries = new Map([
   ['nestjs-dispatch', new URL('lib/index.ts', root).href],
   ['nestjs-dispatch/testing', new URL('lib/testing/index.ts', root).href],
   ['nestjs-dispatch/proto', new URL('lib/proto.ts', root).href],
-  ['nestjs-dispatch/scheduler', new URL('lib/scheduler/index.ts', root).href],
+  ['nestjs-dispatch/scheduler', new URL('lib/standalone/index.ts', root).href],
 ]);
 
 export async function resolve(specifier, context, next) {

@@ -2,6 +2,7 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import type { Status } from '../../errors/index.js';
 import type { CallResult } from '../../gen/dispatch/sdk/v1/call_pb.js';
 import type { CallState, DispatchId, Timestamp } from '../store.js';
+import type { Namespace } from './ids.js';
 import type { Milliseconds } from './options.js';
 
 /** A call to dispatch. It has no parent: it is the root of a tree of its own. */
@@ -23,11 +24,14 @@ export interface NewCall {
   readonly key?: string;
   /** 32 hex digits. A call that has this id already is the same call: nothing is created. Default: a new id. */
   readonly id?: DispatchId;
+  /** Whose call it is, with all that it calls (`namespaceTag`); new ids tell it. Default: nobody's in particular. */
+  readonly namespace?: Namespace;
 }
 
 /** How a call ended. */
 export interface CallOutcome {
   readonly id: DispatchId;
+  readonly rootId: DispatchId;
   readonly state: 'succeeded' | 'failed' | 'cancelled';
   readonly status: Status;
   readonly result: CallResult;
@@ -87,4 +91,20 @@ export interface CallInfoPage {
   readonly calls: CallInfo[];
   /** Hand to the next `list` as `after`; undefined on the last page. */
   readonly next: string | undefined;
+}
+
+/** The unfinished calls of a scheduler, counted. */
+export interface Census {
+  /** A run is under way. */
+  readonly running: number;
+  /** Nothing but other calls before them, or a limit, keeps them from running. */
+  readonly ready: number;
+  /** They wait for their time, or are in backoff. */
+  readonly delayed: number;
+  /** They wait for results or for a timer. */
+  readonly suspended: number;
+  /** No version is here that their state fits. */
+  readonly incompatible: number;
+  /** The store fails at the moment: nothing starts until it works again. */
+  readonly storeFails: boolean;
 }

@@ -74,7 +74,7 @@ export class Completion {
     core.intake.noteFinished(header.id);
     const { state, status, result } = finished;
     if (header.parentId === '' || core.waits.isAwaited(header.id))
-      core.waits.settle({ id: header.id, state, status, result });
+      core.waits.settle({ id: header.id, rootId: header.rootId, state, status, result });
     if (parent) this.tellParent(parent, record, finished);
   }
 

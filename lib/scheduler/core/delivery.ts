@@ -107,7 +107,7 @@ export class Delivery {
       if (item === undefined) break;
       const stored = item.result ?? loaded?.get(item.id);
       if (stored === undefined) return { missing: this.missingFrom(record, index, limit, loaded) };
-      let result = withCorrelation(run.extended ? stored : foreignResult(stored), item);
+      let result = withCorrelation(run.extended || this.core.transport.adapts ? stored : foreignResult(stored), item);
       let size = resultSize(result);
       if (size > bytes) {
         result = tooLarge(item, size);

@@ -9,15 +9,12 @@ import type { Core } from './core.js';
 import type { CallRecord } from './record.js';
 import { failure } from './results.js';
 
-/** Whether the message is one of ours, which nobody knows who does not speak the extension. */
-export function isOwnType(any: Any): boolean {
-  return isExtendedAny(any);
-}
+/** Messages of our own, which nobody knows who does not speak the extension. */
 
-export function refusedInput(record: CallRecord, input: Any): WireError {
+export function refusedInput(name: string, endpoint: string, input: Any): WireError {
   return failure(
     'InvalidResponseError',
-    `the input of ${record.fn.name} is a ${nameOf(input)}, which ${record.fn.endpoint} cannot read: ` +
+    `the input of ${name} is a ${nameOf(input)}, which ${endpoint} cannot read: ` +
       'pass one plain value (JSON, bytes, a date or a protobuf message) to functions of other services',
   );
 }
@@ -25,7 +22,7 @@ export function refusedInput(record: CallRecord, input: Any): WireError {
 /** A result as an endpoint may see it that does not speak the extension: nobody else knows our own types. */
 export function foreignResult(result: CallResult): CallResult {
   const { output } = result;
-  if (output === undefined || !isOwnType(output)) return result;
+  if (output === undefined || !isExtendedAny(output)) return result;
   const reason =
     `the result is a ${nameOf(output)}, which the calling function cannot read: ` +
     'return one plain value (JSON, bytes, a date or a protobuf message) to callers of other services';

@@ -1,5 +1,5 @@
 import type { CallFilter, CallRow, DispatchId, Timestamp } from '../store.js';
-import type { CallInfo, CallInfoPage, CallWaitsFor } from './calls.js';
+import type { CallInfo, CallInfoPage, CallWaitsFor, Census } from './calls.js';
 import type { Core } from './core.js';
 import { Key } from './key-queues.js';
 import { NATIVE_ENDPOINT } from './native-waits.js';
@@ -17,6 +17,17 @@ export class Inspection {
   async list(filter: CallFilter, page: { readonly limit: number; readonly after?: string }): Promise<CallInfoPage> {
     const { rows, next } = await this.core.store.list(filter, page);
     return { calls: rows.map((row) => this.describe(row)), next };
+  }
+
+  census(): Census {
+    const counts = { running: 0, ready: 0, delayed: 0, suspended: 0, incompatible: 0 };
+    for (const { run, queue, progress } of this.core.records.values()) {
+      if (run !== undefined) counts.running += 1;
+      else if (queue !== undefined) counts.ready += 1;
+      else
+        counts[progress.state === 'suspended' || progress.state === 'incompatible' ? progress.state : 'delayed'] += 1;
+    }
+    return { ...counts, storeFails: this.core.outage.isPaused };
   }
 
   private describe({ header, target, progress, finished }: CallRow): CallInfo {

@@ -69,7 +69,7 @@ export class Intake {
     const { core } = this;
     const now = core.clock.now();
     return calls.map((call) => {
-      const { id = rootId(now, core.random) } = call;
+      const { id = rootId(now, core.random, call.namespace) } = call;
       if (core.records.has(id) || known.has(id) || this.givenAway.has(id)) return id;
       const header: CallHeader = {
         id,

@@ -1,8 +1,10 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { StringValueSchema, type Any } from '@bufbuild/protobuf/wkt';
 import { Status } from '../../errors/index.js';
+import type { DispatchId } from '../store.js';
 import type { CallOutcome } from './calls.js';
 import type { Core } from './core.js';
+import { namespaceOf } from './ids.js';
 import type { CallRecord } from './record.js';
 import { failure } from './results.js';
 
@@ -53,7 +55,9 @@ export class NativeWaits {
   }
 
   private listen(record: CallRecord, id: string): void {
-    const { waits } = this.core;
+    const { waits, records } = this.core;
+    const target = records.get(id);
+    if (target && !isVisible(record, target.header.rootId)) return this.notFound(record, id);
     waits.add(id, {
       settle: (outcome) => this.settle(record, outcome),
       fail: () => this.notFound(record, id),
@@ -61,7 +65,8 @@ export class NativeWaits {
     waits.watchElsewhere(id);
   }
 
-  private settle(record: CallRecord, { state, status, result }: CallOutcome): void {
+  private settle(record: CallRecord, { id, rootId, state, status, result }: CallOutcome): void {
+    if (!isVisible(record, rootId)) return this.notFound(record, id);
     if (!this.goesOn(record)) return;
     this.core.completion.complete(record, state, status, result.output, result.error);
   }
@@ -79,6 +84,11 @@ export class NativeWaits {
     record.waiting = false;
     return this.core.active && record.finished === undefined && this.core.records.get(record.id) === record;
   }
+}
+
+/** Results are for the functions of the namespace that they were made in. */
+function isVisible(record: CallRecord, root: DispatchId): boolean {
+  return namespaceOf(record.header.rootId) === namespaceOf(root);
 }
 
 /** The id that a wait is given; one that cannot be read is no call's. */

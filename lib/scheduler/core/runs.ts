@@ -5,8 +5,9 @@ import type { CallResult } from '../../gen/dispatch/sdk/v1/call_pb.js';
 import type { RunRequest } from '../../gen/dispatch/sdk/v1/function_pb.js';
 import type { PollResult } from '../../gen/dispatch/sdk/v1/poll_pb.js';
 import { pollResultMessage, runRequest, type RunAnswer } from '../../protocol/index.js';
+import { isExtendedAny } from '../../values/index.js';
 import type { Core } from './core.js';
-import { isOwnType, refusedInput } from './foreign.js';
+import { refusedInput } from './foreign.js';
 import type { FunctionPolicy, Milliseconds } from './options.js';
 import type { CallRecord } from './record.js';
 import { Run } from './run.js';
@@ -123,8 +124,9 @@ export class Runs {
       this.core.completion.cancel(run.record);
       return undefined;
     }
-    if (input && !run.extended && isOwnType(input)) {
-      this.core.completion.fail(run.record, Status.INVALID_RESPONSE, refusedInput(run.record, input));
+    if (input && !run.extended && !this.core.transport.adapts && isExtendedAny(input)) {
+      const { name, endpoint } = run.record.fn;
+      this.core.completion.fail(run.record, Status.INVALID_RESPONSE, refusedInput(name, endpoint, input));
       return undefined;
     }
     const request = this.request(run);

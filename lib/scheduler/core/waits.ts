@@ -87,7 +87,8 @@ export class Waits {
     const [row, [result]] = await Promise.all([store.get(id), store.results([id])]);
     if (row !== undefined && fleet !== undefined && !(row.finished && result)) return 'elsewhere';
     if (!row?.finished || !result) return undefined;
-    return { id, state: row.finished.state, status: row.finished.status, result };
+    const { rootId } = row.header;
+    return { id, rootId, state: row.finished.state, status: row.finished.status, result };
   }
 
   /** The end of the call is committed. */

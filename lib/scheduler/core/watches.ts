@@ -55,7 +55,7 @@ export class Watches {
       // The watch comes first: a call may end between the two.
       if (awaited.length > 0) await store.watch(awaited);
       const ended = awaited.length > 0 ? await store.ends(awaited) : [];
-      for (const { id, finished } of ended) core.waits.settle({ id, ...finished });
+      for (const { id, rootId, finished } of ended) core.waits.settle({ id, rootId, ...finished });
       await this.forget([...left, ...ended.map(({ id }) => id)]);
     } catch {
       return;

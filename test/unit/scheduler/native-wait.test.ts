@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { NATIVE_ENDPOINT, NATIVE_WAIT } from '../../../lib/scheduler/index.js';
+import { namespaceTag, NATIVE_ENDPOINT, NATIVE_WAIT } from '../../../lib/scheduler/index.js';
 import { turns } from '../../support/manual-clock.js';
 import { callOf, Deferred, exit, failed, poll, read, resultsOf, text, World } from './world.js';
 import { Status } from '../../../lib/errors/index.js';
@@ -45,6 +45,21 @@ describe('a durable wait for another call', () => {
   it('fails when there is no such call', async () => {
     target = 'x';
     expect(await resultOf(await world.dispatch('f'))).toBe("NotFoundError: there is no call 'x' to wait for");
+  });
+
+  it('finds no call of another namespace, unfinished or finished', async () => {
+    const id = await world.dispatch('f', { namespace: namespaceTag('orders') });
+    expect(await resultOf(id)).toBe(`NotFoundError: there is no call '${target}' to wait for`);
+    answer.resolve(exit('done'));
+    await world.scheduler.wait(target);
+    const later = await world.dispatch('f', { namespace: namespaceTag('orders') });
+    expect(await resultOf(later)).toBe(`NotFoundError: there is no call '${target}' to wait for`);
+  });
+
+  it('finds a call of its own namespace', async () => {
+    target = await world.dispatch('target', { namespace: namespaceTag('orders') });
+    answer.resolve(exit('done'));
+    expect(await resultOf(await world.dispatch('f', { namespace: namespaceTag('orders') }))).toBe('done');
   });
 
   it('goes on in another process', async () => {

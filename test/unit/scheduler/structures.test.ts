@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Deque } from '../../../lib/scheduler/core/deque.js';
-import { childId, rootId } from '../../../lib/scheduler/core/ids.js';
+import { childId, isDispatchId, keyedId, namespaceOf, namespaceTag, rootId } from '../../../lib/scheduler/core/ids.js';
 import { secureRandom } from '../../../lib/scheduler/core/random.js';
 import { TimerHeap } from '../../../lib/scheduler/core/timer-heap.js';
 import { seeded } from '../../support/seeded.js';
@@ -59,5 +59,32 @@ describe('ids', () => {
   it('of roots differ', () => {
     const random = secureRandom();
     expect(new Set(Array.from({ length: 10_000 }, () => rootId(0, random))).size).toBe(10_000);
+  });
+});
+
+describe('a namespace', () => {
+  it('is told by the id of a root, a new one and one of a key', () => {
+    const orders = namespaceTag('orders');
+    expect(orders).toMatch(/^[0-9a-f]{6}$/);
+    expect(namespaceTag('mails')).not.toBe(orders);
+    for (const namespace of ['', orders]) {
+      for (const id of [rootId(1_700_000_000_000, secureRandom(), namespace), keyedId('a', namespace)]) {
+        expect(isDispatchId(id)).toBe(true);
+        expect(namespaceOf(id)).toBe(namespace);
+      }
+    }
+    expect(keyedId('a', orders)).not.toBe(keyedId('a', ''));
+    expect(keyedId('a', orders)).not.toBe(keyedId('b', orders));
+  });
+
+  it('is none for no key that has none', () => {
+    for (let n = 0; n < 1_000; n++) expect(namespaceOf(keyedId(`${n}`, ''))).toBe('');
+  });
+
+  it('leaves ids their time and their randomness', () => {
+    const orders = namespaceTag('orders');
+    const ids = Array.from({ length: 1_000 }, () => rootId(1_700_000_000_000, secureRandom(), orders));
+    expect(new Set(ids).size).toBe(1_000);
+    for (const id of ids) expect(parseInt(id.slice(0, 12), 16)).toBe(1_700_000_000_000);
   });
 });

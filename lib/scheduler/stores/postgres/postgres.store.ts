@@ -200,10 +200,10 @@ export class PostgresStore implements SharedStore {
 
   ends(
     ids: readonly DispatchId[],
-  ): Promise<{ readonly id: DispatchId; readonly finished: ReturnType<typeof endOf> }[]> {
+  ): Promise<{ readonly id: DispatchId; readonly rootId: DispatchId; readonly finished: ReturnType<typeof endOf> }[]> {
     return this.read(async (connection, statements) => {
       const { rows } = await connection.run(statements.ends, [arrays.texts(ids)]);
-      return rows.map((row) => ({ id: text(row[0]), finished: endOf(row[1], row[2], row[3]) }));
+      return rows.map((row) => ({ id: text(row[0]), rootId: text(row[1]), finished: endOf(row[2], row[3], row[4]) }));
     });
   }
 

@@ -146,7 +146,8 @@ function sqlOf(schema: string) {
     undelivered: undeliveredTo(calls, ofOwner(calls)),
     undeliveredInTrees: undeliveredTo(calls, inTrees(calls)),
     ends: `
-      SELECT id, state, status, result FROM ${calls} WHERE id = ANY ($1::text[]) AND finished_at IS NOT NULL`,
+      SELECT id, coalesce(root, id), state, status, result FROM ${calls}
+      WHERE id = ANY ($1::text[]) AND finished_at IS NOT NULL`,
     /** Only one process looks for what can go: the one that has been here longest. */
     finishedRoots: `
       SELECT id FROM ${calls} AS root
