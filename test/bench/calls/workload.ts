@@ -124,13 +124,13 @@ const workloads: Record<string, () => Promise<Figures>> = {
 
   async W7() {
     const steps = 2_000;
-    const start = (): ReturnType<typeof fork> =>
-      fork(fileURLToPath(new URL('./resumed.ts', import.meta.url)), [store, String(steps)]);
-    const first = start();
+    const start = (life: string): ReturnType<typeof fork> =>
+      fork(fileURLToPath(new URL('./resumed.ts', import.meta.url)), [store, String(steps), life]);
+    const first = start('first');
     await until(first, 'there');
     first.kill('SIGKILL');
     await new Promise((resolve) => first.once('exit', resolve));
-    const second = start();
+    const second = start('second');
     const figures = await until(second, 'resumed');
     second.kill('SIGKILL');
     return figures as Figures;
