@@ -42,6 +42,9 @@ const IDLE_WAIT = { first: 5_000, max: 300_000 };
 /** Over the plain protocol a poll commits the results of steps; PROTOCOL: max_wait is at least 1 s. */
 const SHORTEST_WAIT = 1_000;
 
+/** A function that sleeps for longer need not be kept in memory; milliseconds. */
+const LONG_SLEEP = 60_000;
+
 type Warning = 'forgotten' | 'input' | 'late' | 'size';
 type Phase = 'running' | 'suspended' | 'exited' | 'abandoned';
 
@@ -150,6 +153,11 @@ export class Execution implements DurableRun, RunScope, Settling {
     const reason = new StaleRunError(`This run of ${this.fn.name} was given up: a newer request goes on with it.`);
     this.reply(refuse(reason, Status.TEMPORARY_ERROR));
     this.current.abort(reason);
+  }
+
+  /** Whether nothing but a distant timer lets the suspended function go on, I/O of its own aside. */
+  sleepsLong(now: number): boolean {
+    return this.pending.areTimers && (this.pending.nextDeadline() ?? now) - now > LONG_SLEEP;
   }
 
   /** Bytes of the journal so far. */

@@ -2,6 +2,8 @@ import type { Execution } from './execution.js';
 
 /** Per suspended instance, beyond its journal: promises, closures, the method's own variables. An estimate, in bytes. */
 const INSTANCE_OVERHEAD = 4_096;
+/** Functions that sleep for long are kept up to this number: they have time enough for a replay. */
+const MOST_ASLEEP = 1_000;
 
 /**
  * The instances of this process that may be gone on with, least recently used first. Only suspended ones are given up
@@ -13,6 +15,7 @@ export class LiveInstances {
   private readonly weights = new Map<string, number>();
   /** When the suspended ones were suspended, in milliseconds since 1970: the oldest first. */
   private readonly since = new Map<Execution, number>();
+  private readonly asleep = new Set<Execution>();
 
   constructor(
     private readonly maxCount: number,
@@ -37,12 +40,24 @@ export class LiveInstances {
     this.since.delete(execution);
     this.since.set(execution, now);
     this.weigh(execution);
+    this.asleep.delete(execution);
+    if (execution.sleepsLong(now)) this.keepAsleep(execution);
     for (const [id, candidate] of this.instances) {
       if (this.instances.size <= this.maxCount && this.bytes <= this.maxBytes) return;
       if (candidate.phase !== 'suspended') continue;
       this.forget(id);
       candidate.abandon();
     }
+  }
+
+  private keepAsleep(execution: Execution): void {
+    this.asleep.add(execution);
+    const [longest] = this.asleep;
+    if (this.asleep.size <= MOST_ASLEEP || longest === undefined) return;
+    this.asleep.delete(longest);
+    if (longest.phase !== 'suspended') return;
+    this.delete(longest);
+    longest.abandon();
   }
 
   /** Gives up those that have been suspended since before that time. */
@@ -65,6 +80,7 @@ export class LiveInstances {
     this.instances.clear();
     this.weights.clear();
     this.since.clear();
+    this.asleep.clear();
     this.bytes = 0;
   }
 
@@ -80,7 +96,10 @@ export class LiveInstances {
 
   private forget(id: string): void {
     const instance = this.instances.get(id);
-    if (instance !== undefined) this.since.delete(instance);
+    if (instance !== undefined) {
+      this.since.delete(instance);
+      this.asleep.delete(instance);
+    }
     this.bytes -= this.weights.get(id) ?? 0;
     this.weights.delete(id);
     this.instances.delete(id);

@@ -70,6 +70,11 @@ export class PendingOperations {
     return this.bySequence.size;
   }
 
+  /** Whether timers are all that is pending. */
+  get areTimers(): boolean {
+    return this.timers.size > 0 && this.timers.size === this.bySequence.size;
+  }
+
   hasAwaited(): boolean {
     return this.awaited > 0;
   }

@@ -701,3 +701,28 @@ test('a function that has slept for long is let go of, and goes on by replay', a
   await expect(made.execute('Sleeper.run')).resolves.toEqual(['awake', [3, 1]]);
   expect(begun).toBe(2);
 });
+
+test('of the functions that sleep for long a thousand are kept, and all of them wake', async () => {
+  class Sleepers {
+    @DispatchFunction()
+    async sleeps(n: number): Promise<number> {
+      await sleep('1d');
+      return n;
+    }
+    @DispatchFunction()
+    async counts(): Promise<number> {
+      await sleep('1s');
+      return made.runtimes.reduce((sum, { liveInstances }) => sum + liveInstances, 0);
+    }
+    @DispatchFunction()
+    async run(): Promise<[number[], number]> {
+      const [sum, ...slept] = await gather([this.counts(), ...Array.from({ length: 1_100 }, (_, n) => this.sleeps(n))]);
+      return [slept, sum];
+    }
+  }
+  const made = world([new Sleepers()]);
+  const [slept, live] = (await made.execute('Sleepers.run')) as [number[], number];
+  expect(slept).toEqual(Array.from({ length: 1_100 }, (_, n) => n));
+  // With the one that counts, and the one that waits for all of them.
+  expect(live).toBe(1_002);
+});
