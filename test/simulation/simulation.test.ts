@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { World } from './world.js';
 
-const SEEDS = 2_000;
+const SEEDS = Number(process.env.SIMULATED_SEEDS ?? 2_000);
 const AT_A_TIME = 100;
 
 /** Seeds that went wrong once: what was wrong then is told by a unit test of its own. */
