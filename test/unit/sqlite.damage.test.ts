@@ -25,6 +25,8 @@ describe.each(driversHere)('a SQLite store on %s', (driver) => {
   const execute = async (sql: string) => {
     const connection = (await loadDriver(driver)).open(path);
     connection.exec(sql);
+    // Not left to the close: libsql may put that off, and another connection would move it to the file then.
+    connection.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     connection.close();
   };
   const tables = async () => {
