@@ -14,7 +14,7 @@ const ALONE_FOR = 5_000;
  * Uncommitted mutations above which no more runs start until a commit has taken them: whoever dispatches a call waits for
  * a commit of that size, and so does its result.
  */
-const BACKLOG_LIMIT = 1_000;
+const BACKLOG_LIMIT = 300;
 
 /** Lets ready calls start: in order, within the limits, suspects first and alone. */
 export class Admission {
