@@ -14,8 +14,13 @@ const QUICK_MS = 1;
 const WEIGHT = 0.1;
 /** Where the disk was slow: after so many commits it is tried again. */
 const TRY_AGAIN_AFTER = 200;
-/** After so many commits here the thread moves what they have written from the log to the tables. */
-const CHECKPOINT_AFTER = 300;
+/** How many pages of the log (of 4,096 bytes) a small commit takes at least, about: those of the indexes that it changes. */
+const PAGES_OF_A_COMMIT = 4;
+const PAGE_BYTES = 4096;
+/** After so many pages the thread moves what is in the log to the tables, while commits go on here. */
+const CHECKPOINT_AFTER = 1200;
+/** After so many pages nothing is written here until the log has begun anew. */
+const LONGEST_LOG = 3 * CHECKPOINT_AFTER;
 
 /**
  * Two connections to one file, used in turns. A commit of a few mutations, and reading a call, take less time than to
@@ -24,9 +29,12 @@ const CHECKPOINT_AFTER = 300;
 export class DatabasePair implements DatabaseHandle {
   private averageMs = 0;
   private slowCommits = 0;
-  private commitsHere = 0;
-  /** Those that the thread has yet to answer. */
-  private commitsThere = 0;
+  /** Pages of the log that were written here in all, about; at how many of them the next checkpoint is due, and the halt. */
+  private pages = 0;
+  private checkpointAt = CHECKPOINT_AFTER;
+  private haltAt = LONGEST_LOG;
+  /** What the thread has yet to do before anything is written here. */
+  private workThere = 0;
 
   constructor(
     private readonly here: Database,
@@ -50,13 +58,8 @@ export class DatabasePair implements DatabaseHandle {
 
   async commit(tape: Tape, mutations: number): Promise<void> {
     // Commits are carried out in order: none passes one that is on its way.
-    if (mutations <= FEW && this.commitsThere === 0 && this.isQuick() && this.commitHere(tape)) return;
-    this.commitsThere += 1;
-    try {
-      await this.thread.commit(tape);
-    } finally {
-      this.commitsThere -= 1;
-    }
+    if (mutations <= FEW && this.workThere === 0 && this.isQuick() && this.commitHere(tape)) return;
+    await this.there(() => this.thread.commit(tape));
   }
 
   async close(): Promise<void> {
@@ -77,6 +80,7 @@ export class DatabasePair implements DatabaseHandle {
 
   /** False: another program has the file; nothing was written. */
   private commitHere(tape: Tape): boolean {
+    const bytes = tape.bytes.byteLength;
     const start = performance.now();
     try {
       this.here.commit(tape);
@@ -85,13 +89,30 @@ export class DatabasePair implements DatabaseHandle {
       throw error;
     }
     this.averageMs += WEIGHT * (performance.now() - start - this.averageMs);
-    this.commitsHere += 1;
-    if (this.commitsHere % CHECKPOINT_AFTER === 0) this.checkpoint();
+    this.pages += PAGES_OF_A_COMMIT + Math.ceil(bytes / PAGE_BYTES);
+    if (this.pages >= this.haltAt) void this.there(() => this.checkpoint());
+    else if (this.pages >= this.checkpointAt) void this.checkpoint();
     return true;
   }
 
-  /** Where it fails, the next one does it. */
-  private checkpoint(): void {
-    this.thread.ask('checkpoint').catch(() => undefined);
+  /**
+   * The log cannot begin anew while commits are made here most of the time, or another program reads: where it fails, it
+   * is tried again later, at last with a halt.
+   */
+  private async checkpoint(): Promise<void> {
+    const { pages } = this;
+    this.checkpointAt = pages + CHECKPOINT_AFTER;
+    const isNew = await this.thread.ask('checkpoint').catch(() => false);
+    this.haltAt = isNew ? pages + LONGEST_LOG : Math.max(this.haltAt, pages + CHECKPOINT_AFTER);
+  }
+
+  /** Nothing is written here until that is done. */
+  private async there(work: () => Promise<void>): Promise<void> {
+    this.workThere += 1;
+    try {
+      await work();
+    } finally {
+      this.workThere -= 1;
+    }
   }
 }

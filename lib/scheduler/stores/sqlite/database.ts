@@ -25,6 +25,8 @@ export interface RecoveryTexts {
 
 /** How long a statement waits for a program that reads or copies the file, such as a database shell. */
 const BUSY_TIMEOUT_MS = 1000;
+/** How long the log waits for others to be able to begin anew: commits wait behind it. */
+const CHECKPOINT_TIMEOUT_MS = 20;
 
 /**
  * The tables of a store, and all that is done with them: synchronously, in the thread that it is used in. What it gives is
@@ -75,9 +77,19 @@ export class Database {
   /**
    * Moves what is in the log to the tables, and has the log begin anew: overwriting it is faster than to make it longer.
    * Most of it is moved while others write, the rest while they wait.
+   *
+   * @returns false: another connection wrote or read all the time, and the log goes on
    */
-  checkpoint(): void {
-    this.use(() => this.connection.exec('PRAGMA wal_checkpoint(PASSIVE); PRAGMA wal_checkpoint(RESTART)'));
+  checkpoint(): boolean {
+    return this.use(() => {
+      this.connection.exec('PRAGMA wal_checkpoint(PASSIVE)');
+      this.connection.exec(`PRAGMA busy_timeout = ${CHECKPOINT_TIMEOUT_MS}`);
+      try {
+        return number(this.statements.restartLog.get()?.['busy']) === 0;
+      } finally {
+        this.connection.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      }
+    });
   }
 
   close({ checkpoint = true } = {}): void {

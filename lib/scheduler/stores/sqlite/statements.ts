@@ -17,6 +17,7 @@ const CALLS_TO_LIST = `
 /** Every statement of the store. */
 const SQL = {
   begin: 'BEGIN IMMEDIATE',
+  restartLog: 'PRAGMA wal_checkpoint(RESTART)',
   commit: 'COMMIT',
 
   createCall: `
