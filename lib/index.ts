@@ -24,7 +24,6 @@ export {
   type Awaitable,
   type CurrentCall,
   type RemoteCall,
-  type RetryPolicy,
 } from './coroutine/index.js';
 export {
   DispatchFunction,
@@ -66,6 +65,7 @@ export {
   UnauthenticatedError,
   type Failure,
 } from './errors/index.js';
+export type { RetryPolicy } from './protocol/index.js';
 export { DispatchRegistry, type FunctionPolicy, type RegisteredFunction } from './registry/index.js';
 export {
   SchedulerStoppedError,

@@ -14,4 +14,4 @@ export {
   type RemoteCall,
 } from './functions.js';
 export { CoroutineRuntime, type CoroutineRuntimeOptions } from './runtime.js';
-export type { CallSpec, CurrentCall, DurableFunction, DurableRun, FunctionLookup, RetryPolicy } from './types.js';
+export type { CallSpec, CurrentCall, DurableFunction, DurableRun, FunctionLookup } from './types.js';

@@ -1,6 +1,6 @@
 import { toBinary } from '@bufbuild/protobuf';
 import { StepResultSchema, type Delivery, type Operation, type Round } from '../gen/nestjs_dispatch/v1/journal_pb.js';
-import { encodeResult } from '../protocol/index.js';
+import { encodeResult, varintSize, writeVarint } from '../protocol/index.js';
 
 /**
  * Protobuf's binary form of new rounds: what `toBinary` makes of a Journal that has them, at a fifth of its time. Each
@@ -151,8 +151,7 @@ class RoundWriter {
       this.buffer[start] = length;
       return;
     }
-    let more = 0;
-    for (let rest = length; rest >= 0x80; rest = Math.floor(rest / 0x80)) more += 1;
+    const more = varintSize(length) - 1;
     this.makeRoom(more);
     this.buffer.copyWithin(from + more, from, this.end);
     this.end = start;
@@ -162,9 +161,7 @@ class RoundWriter {
 
   private number(value: number): void {
     this.makeRoom(MOST_OF_A_HEAD);
-    let rest = value;
-    for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) this.buffer[this.end++] = (rest % 0x80) | 0x80;
-    this.buffer[this.end++] = rest;
+    this.end = writeVarint(this.buffer, this.end, value);
   }
 
   private makeRoom(length: number): void {

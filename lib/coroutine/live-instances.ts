@@ -42,11 +42,9 @@ export class LiveInstances {
     this.weigh(execution);
     this.asleep.delete(execution);
     if (execution.sleepsLong(now)) this.keepAsleep(execution);
-    for (const [id, candidate] of this.instances) {
+    for (const candidate of this.instances.values()) {
       if (this.instances.size <= this.maxCount && this.bytes <= this.maxBytes) return;
-      if (candidate.phase !== 'suspended') continue;
-      this.forget(id);
-      candidate.abandon();
+      this.giveUp(candidate);
     }
   }
 
@@ -55,9 +53,7 @@ export class LiveInstances {
     const [longest] = this.asleep;
     if (this.asleep.size <= MOST_ASLEEP || longest === undefined) return;
     this.asleep.delete(longest);
-    if (longest.phase !== 'suspended') return;
-    this.delete(longest);
-    longest.abandon();
+    this.giveUp(longest);
   }
 
   /** Gives up those that have been suspended since before that time. */
@@ -65,10 +61,15 @@ export class LiveInstances {
     for (const [execution, time] of this.since) {
       if (time >= before) return;
       this.since.delete(execution);
-      if (execution.phase !== 'suspended') continue;
-      this.delete(execution);
-      execution.abandon();
+      this.giveUp(execution);
     }
+  }
+
+  /** Does without a suspended instance. */
+  private giveUp(execution: Execution): void {
+    if (execution.phase !== 'suspended') return;
+    this.delete(execution);
+    execution.abandon();
   }
 
   delete(execution: Execution): void {

@@ -1,7 +1,7 @@
-import type { Clock } from '../protocol/index.js';
-import { isRetryable, statusOf, type Status } from '../errors/index.js';
+import { backoff, isRetried, type Clock, type RetryPolicy } from '../protocol/index.js';
+import { statusOf } from '../errors/index.js';
 import { outsideOfRuns, withScope } from './context.js';
-import type { CurrentCall, RetryPolicy } from './types.js';
+import type { CurrentCall } from './types.js';
 
 /**
  * Runs a step's code until it succeeds or fails for good: failures that pass are tried again by the function's policy.
@@ -11,16 +11,15 @@ export async function runStep(
   code: () => unknown,
   { retry, current, clock, random }: { retry: RetryPolicy; current: CurrentCall; clock: Clock; random: () => number },
 ): Promise<unknown> {
-  const { maxAttempts = Infinity, initial = 100, max = 60_000, multiplier = 2, retryOn } = retry;
-  const isRetried = (status: Status): boolean => retryOn?.includes(status) ?? isRetryable(status);
+  const { maxAttempts = Infinity } = retry;
   const scope = { run: undefined, current, onLate: (): void => {} };
   for (let attempt = 1; ; attempt++) {
     try {
       return await withScope(scope, code);
     } catch (error) {
-      if (!isRetried(statusOf(error)) || attempt >= maxAttempts || current.signal.aborted) throw error;
+      if (!isRetried(statusOf(error), retry) || attempt >= maxAttempts || current.signal.aborted) throw error;
     }
-    const delay = random() * Math.min(max, initial * multiplier ** (attempt - 1));
+    const delay = backoff(attempt, random, retry);
     await outsideOfRuns(() => pause(delay, clock, current.signal));
   }
 }

@@ -1,5 +1,5 @@
-import type { Status } from '../errors/index.js';
 import type { Any } from '@bufbuild/protobuf/wkt';
+import type { RetryPolicy } from '../protocol/index.js';
 
 /** A registered function, as the runtime runs it. */
 export interface DurableFunction {
@@ -13,20 +13,6 @@ export interface DurableFunction {
 
 export interface FunctionLookup {
   get(name: string): DurableFunction | undefined;
-}
-
-/** When a failed attempt is made again: after `initial` ms, then `multiplier` times longer each time, at most `max` ms, with full jitter. */
-export interface RetryPolicy {
-  /** Attempts in all, the first included. Default: no limit but the expiration. */
-  readonly maxAttempts?: number;
-  /** Milliseconds. Default 100. */
-  readonly initial?: number;
-  /** Milliseconds. Default 60,000. */
-  readonly max?: number;
-  /** Default 2. */
-  readonly multiplier?: number;
-  /** Which failures are tried again. Default: those that may pass (TIMEOUT, THROTTLED, TEMPORARY_ERROR, and those of connections). */
-  readonly retryOn?: readonly Status[];
 }
 
 /** A call to make: a function by name, with its input packed. */

@@ -1,4 +1,4 @@
-import type { RetryPolicy } from '../coroutine/types.js';
+import type { RetryPolicy } from '../protocol/index.js';
 
 /** Milliseconds, or a string of the `ms` package: `'30s'`, `'7d'`. */
 export type DurationInput = number | string;

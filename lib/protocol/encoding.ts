@@ -87,7 +87,8 @@ function writeHead(bytes: Buffer, start: number, tag: number, length: number): n
   return writeVarint(bytes, start + 1, length);
 }
 
-function writeVarint(bytes: Buffer, start: number, value: number): number {
+/** A whole number, not negative, up to 2^53; returns where it ends. */
+export function writeVarint(bytes: Buffer, start: number, value: number): number {
   let at = start;
   let rest = value;
   for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes[at++] = (rest % 0x80) | 0x80;
@@ -95,7 +96,7 @@ function writeVarint(bytes: Buffer, start: number, value: number): number {
   return at;
 }
 
-function varintSize(value: number): number {
+export function varintSize(value: number): number {
   let size = 1;
   for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size += 1;
   return size;

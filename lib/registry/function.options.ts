@@ -2,7 +2,7 @@ import type { DispatchFunctionOptions, FunctionConcurrency } from '../decorators
 import { describe, parseDuration } from '../dispatch.duration.js';
 import { refuseUnknownNames } from '../dispatch.spelling.js';
 import { ConfigurationError, isFailure, isIncompatible, Status } from '../errors/index.js';
-import type { RetryPolicy } from '../coroutine/types.js';
+import type { RetryPolicy } from '../protocol/index.js';
 import type { FunctionPolicy } from './registered-function.js';
 
 const NAMES = [

@@ -1,4 +1,5 @@
-import type { DurableFunction, RetryPolicy } from '../coroutine/types.js';
+import type { DurableFunction } from '../coroutine/types.js';
+import type { RetryPolicy } from '../protocol/index.js';
 
 /** What the options of `@DispatchFunction()` say about the calls of a function. Durations are milliseconds. */
 export interface FunctionPolicy {

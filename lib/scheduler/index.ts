@@ -7,14 +7,9 @@ export {
   type NewCall,
   type WaitOptions,
 } from './core/calls.js';
+export type { RetryPolicy } from '../protocol/index.js';
 export { type SchedulerParts } from './core/core.js';
-export {
-  type FunctionPolicy,
-  type Milliseconds,
-  type RetryPolicy,
-  type SchedulerLog,
-  type SchedulerOptions,
-} from './core/options.js';
+export { type FunctionPolicy, type Milliseconds, type SchedulerLog, type SchedulerOptions } from './core/options.js';
 export { type Random, secureRandom } from './core/random.js';
 export { keyedId, namespaceOf, namespaceTag, type Namespace } from './core/ids.js';
 export { MAX_KEY, MAX_PRIORITY } from './core/validation.js';

@@ -1,9 +1,9 @@
-import { NotFoundError } from '../errors/index.js';
 import type { CallInfo, CallInfoPage, CallOutcome, Census, NewCall, WaitOptions } from './core/calls.js';
 import { Core, type SchedulerParts } from './core/core.js';
 import { Inspection } from './core/inspection.js';
 import type { FunctionPolicy, Milliseconds, SchedulerOptions } from './core/options.js';
 import { recover } from './core/recovery.js';
+import { unknownCall } from './core/waits.js';
 import type { CallFilter, DispatchId } from './store.js';
 
 const DEFAULT_GRACE: Milliseconds = 10_000;
@@ -117,7 +117,7 @@ export class Scheduler {
     const record = core.records.get(id);
     if (record === undefined) {
       const row = await core.store.get(id);
-      if (row === undefined) throw new NotFoundError(`there is no call ${id}`);
+      if (row === undefined) throw unknownCall(id);
       if (row.finished !== undefined || core.fleet === undefined) return false;
       await core.fleet.cancel(id);
       return true;

@@ -1,4 +1,3 @@
-import { createServer, type AddressInfo } from 'node:net';
 import { Injectable, type INestApplication } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import {
@@ -13,6 +12,7 @@ import {
   TemporaryError,
   type DispatchModuleOptions,
 } from '../../lib/index.js';
+import { freePort } from '../support/free-port.js';
 
 /** Our functions. */
 @Injectable()
@@ -123,12 +123,4 @@ export async function startApplication(options: DispatchModuleOptions, given?: n
   const app = module.createNestApplication({ logger: ['error'] });
   await app.listen(port, '127.0.0.1');
   return { app, client: app.get(DispatchClient), maths: app.get(Maths), url };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -4,7 +4,8 @@ import type { RunResponse } from '../../lib/proto.js';
 import { generateKeyPair } from '../../lib/signature/index.js';
 import { DispatchServer, DispatchService, EndpointClient } from '../../lib/testing/index.js';
 import { unpack } from '../../lib/values/index.js';
-import { freePort, startApplication } from './application.js';
+import { freePort } from '../support/free-port.js';
+import { startApplication } from './application.js';
 import type { PythonSdk } from './python.js';
 import type { Scenarios } from './scenarios.js';
 

@@ -1,21 +1,7 @@
-import type { Status } from '../../errors/index.js';
+import type { RetryPolicy } from '../../protocol/index.js';
 
 /** How long, in milliseconds. */
 export type Milliseconds = number;
-
-/** When a failed run is made again: after a random time up to `initial * multiplier ** failures`, at most `max`. */
-export interface RetryPolicy {
-  /** Runs since the last committed suspension, the first included. Default: no limit but the call's expiration. */
-  readonly maxAttempts?: number;
-  /** Default 100 ms. */
-  readonly initial?: Milliseconds;
-  /** Default 60,000 ms. */
-  readonly max?: Milliseconds;
-  /** Default 2. */
-  readonly multiplier?: number;
-  /** With which statuses a failed run is made again; all others are final. Default: what `isRetryable` says. */
-  readonly retryOn?: readonly Status[];
-}
 
 /** How the scheduler treats the calls of a function. */
 export interface FunctionPolicy {

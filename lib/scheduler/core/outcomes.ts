@@ -1,10 +1,9 @@
-import { isRetryable, Status, TimeoutError } from '../../errors/index.js';
+import { Status, TimeoutError } from '../../errors/index.js';
 import type { Call, CallResult } from '../../gen/dispatch/sdk/v1/call_pb.js';
 import type { Error as WireError } from '../../gen/dispatch/sdk/v1/error_pb.js';
 import type { Exit } from '../../gen/dispatch/sdk/v1/exit_pb.js';
-import type { RunAnswer } from '../../protocol/index.js';
+import { backoff, isRetried, type RunAnswer } from '../../protocol/index.js';
 import type { Timestamp } from '../store.js';
-import { backoff } from './backoff.js';
 import type { Core } from './core.js';
 import type { Milliseconds } from './options.js';
 import { freshProgress } from './progress.js';
@@ -152,8 +151,7 @@ export class Outcomes {
   }
 
   private isRetried({ fn, record }: Run, status: Status): boolean {
-    const retryOn = fn.policy(record.version)?.retry?.retryOn ?? this.core.settings.retry.retryOn;
-    return retryOn?.includes(status) ?? isRetryable(status);
+    return isRetried(status, fn.policy(record.version)?.retry ?? {}, this.core.settings.retry);
   }
 
   /** When the call may be tried again after that many attempts; undefined: its attempts or its time are used up. */
@@ -161,7 +159,8 @@ export class Outcomes {
     const { clock, random, settings } = this.core;
     const policy = fn.policy(record.version)?.retry ?? {};
     const maxAttempts = policy.maxAttempts ?? settings.retry.maxAttempts ?? Infinity;
-    const dueAt = clock.now() + Math.max(atLeast, backoff(policy, settings.retry, attempt, random));
+    const pause = Math.round(backoff(attempt, random, policy, settings.retry));
+    const dueAt = clock.now() + Math.max(atLeast, pause);
     return attempt >= maxAttempts || (record.header.expiresAt ?? Infinity) <= dueAt ? undefined : dueAt;
   }
 
@@ -173,7 +172,7 @@ export class Outcomes {
     const heard = record.told || run.cancelled;
     const attempt = record.progress.attempt + 1;
     const policy = run.fn.policy(record.version)?.retry ?? {};
-    const delay = heard ? backoff(policy, core.settings.retry, attempt, core.random) : 0;
+    const delay = heard ? Math.round(backoff(attempt, core.random, policy, core.settings.retry)) : 0;
     core.runs.end(run);
     const dueAt = core.clock.now() + delay;
     core.commits.progress(record, { ...record.progress, state: 'pending', dueAt, attempt, crashes: 0 });

@@ -61,9 +61,7 @@ export function storeLimit(folder: string): Promise<number> {
 
 /** Milliseconds of one commit of what a step of a sequence writes: a finished call, and the parent's round and progress. */
 export async function commitTime(folder: string): Promise<number> {
-  const path = join(folder, 'commit.db');
   return withTables(folder, 'commit.db', async (connection) => {
-    void path;
     const payload = Buffer.alloc(60, 1);
     const insert = connection.prepare(
       `INSERT INTO calls (seq, id, root, parent, correlation_high, correlation_low, parent_incarnation, created_at, endpoint,

@@ -1,8 +1,9 @@
 import { isFinished } from '../../store.js';
 import type { CallFilter } from '../../store.js';
+import { stateCode } from '../call.codes.js';
 import * as arrays from './arrays.js';
 import type { SqlValue } from './connection.js';
-import { CALL_COLUMNS, stateCode } from './rows.js';
+import { CALL_COLUMNS } from './rows.js';
 
 export interface ListQuery {
   readonly text: string;

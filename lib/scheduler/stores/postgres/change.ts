@@ -1,6 +1,6 @@
 import { EMPTY_JOURNAL, type JournalPosition } from '../../../protocol/index.js';
 import type { CallProgress, CallTarget, DispatchId, FinishedCall, Mutation } from '../../store.js';
-import { JournalKind } from './rows.js';
+import { JournalKind } from '../call.codes.js';
 
 export type Create = Extract<Mutation, { type: 'create' }>;
 

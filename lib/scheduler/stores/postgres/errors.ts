@@ -1,4 +1,5 @@
 import { StoreCorruptError, StoreError, StoreWriteError } from '../../store.js';
+import { DamagedError } from '../call.codes.js';
 
 /** What the server says about a statement that failed (https://www.postgresql.org/docs/current/protocol-error-fields.html). */
 interface ServerError extends Error {
@@ -19,11 +20,6 @@ const SqlState = {
   INVALID_PASSWORD: '28P01',
   INVALID_AUTHORIZATION: '28000',
 } as const;
-
-/** What was read cannot have been written by this store. */
-export class DamagedError extends Error {
-  override readonly name = 'DamagedError';
-}
 
 function isServerError(error: unknown): error is ServerError {
   return error instanceof Error && 'severity' in error && 'code' in error && typeof error.code === 'string';

@@ -3,7 +3,7 @@ import { isFinished } from '../../store.js';
 import type { DispatchId, Mutation } from '../../store.js';
 import * as refusals from '../refusals.js';
 import { Change } from './change.js';
-import { JournalKind } from './rows.js';
+import { JournalKind } from '../call.codes.js';
 
 /** Bytes of payloads that are sent in one statement, about: an array of them is one text for the driver. */
 const MAX_BYTES = 16 * 1024 * 1024;

@@ -5,7 +5,8 @@ import * as arrays from './arrays.js';
 import type { Change } from './change.js';
 import type { Answer, Connection, SqlRow, SqlValue, Statement } from './connection.js';
 import type { MutationGroup } from './mutation.group.js';
-import { JournalKind, number, signed, stateCode, text } from './rows.js';
+import { JournalKind, stateCode } from '../call.codes.js';
+import { number, signed, text } from './rows.js';
 import type { Statements } from './statements.js';
 
 /** A statement that was sent, and what its answer has to be. */

@@ -1,26 +1,8 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { CallResultSchema } from '../../../gen/dispatch/sdk/v1/call_pb.js';
-import { isFinished } from '../../store.js';
 import type { CallRow, CallState, FinishedCall } from '../../store.js';
 import type { SqlRow } from './connection.js';
-import { DamagedError } from './errors.js';
-
-/** Numbers of the states in the table: never change one. */
-const STATE_CODES = {
-  pending: 0,
-  suspended: 1,
-  incompatible: 2,
-  succeeded: 3,
-  failed: 4,
-  cancelled: 5,
-} as const satisfies Record<CallState, number>;
-const STATES: readonly CallState[] = ['pending', 'suspended', 'incompatible', 'succeeded', 'failed', 'cancelled'];
-
-/** What `journal_kind` says: the rounds of our own journal, or the state of an endpoint that does not speak the extension. */
-export const JournalKind = { ROUNDS: 0, BYTES: 1, TYPED: 2 } as const;
-const FOREIGN_STATES = [undefined, 'bytes', 'typed'] as const;
-
-export const stateCode = (state: CallState): number => STATE_CODES[state];
+import { DamagedError, foreignStateOf, isEnd, stateOf } from '../call.codes.js';
 
 /** The columns that `callRow` reads, in its order. */
 export const CALL_COLUMNS = [
@@ -56,7 +38,7 @@ export const CALL_COLUMNS = [
 ] as const;
 
 export function callRow(row: SqlRow): CallRow {
-  const state = stateOf(row[11]);
+  const state = stateOf(number(row[11]));
   return {
     header: {
       id: text(row[1]),
@@ -83,7 +65,7 @@ export function callRow(row: SqlRow): CallRow {
       cancelBy: optional(row[20]),
     },
     position: { bytes: number(row[21]), digest: number(row[22]) },
-    foreignState: FOREIGN_STATES[number(row[23])],
+    foreignState: foreignStateOf(number(row[23])),
     finished: finished(state, row),
   };
 }
@@ -93,8 +75,6 @@ function finished(state: CallState, row: SqlRow): Omit<FinishedCall, 'result'> |
   return { state, finishedAt: number(row[24]), status: number(row[25]), inbox: number(row[26]) };
 }
 
-const isEnd = (state: CallState): state is FinishedCall['state'] => isFinished(state);
-
 /** The 64 bits of a correlation id as the signed number that the table has. */
 export const signed = (correlationId: bigint): bigint => BigInt.asIntN(64, correlationId);
 
@@ -102,15 +82,9 @@ export const correlationId = (value: unknown): bigint => BigInt.asUintN(64, BigI
 
 /** How a finished call ended: its state, its status and its result. */
 export function endOf(state: unknown, status: unknown, result: unknown): Omit<FinishedCall, 'inbox' | 'finishedAt'> {
-  const [end, bytes] = [stateOf(state), bytesOf(result)];
+  const [end, bytes] = [stateOf(number(state)), bytesOf(result)];
   if (!isEnd(end) || !bytes) throw new DamagedError('a call that has finished has no result');
   return { state: end, status: number(status), result: fromBinary(CallResultSchema, bytes) };
-}
-
-function stateOf(value: unknown): CallState {
-  const state = STATES[number(value)];
-  if (!state) throw new DamagedError('a call is in no state that is known');
-  return state;
 }
 
 /** The driver gives numbers of 64 bits as text; ours are below 2^53. */

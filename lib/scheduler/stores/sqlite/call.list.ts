@@ -2,7 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isFinished } from '../../store.js';
 import type { CallFilter } from '../../store.js';
 import type { SqlRow, SqlValue } from './driver.js';
-import { number, stateCode, stateMask, text } from './rows.js';
+import { stateCode } from '../call.codes.js';
+import { number, stateMask, text } from './rows.js';
 import type { Statements } from './statements.js';
 
 /** How many rows one statement may look at before the event loop has a turn: some milliseconds. */

@@ -1,4 +1,5 @@
 import { StoreCorruptError, StoreError, StoreWriteError } from '../../store.js';
+import { DamagedError } from '../call.codes.js';
 import { SqliteError, thrown } from './driver.js';
 
 /** SQLite's primary result codes (https://www.sqlite.org/rescode.html) that say what to do. */
@@ -22,11 +23,6 @@ export const isBusy = (error: unknown): boolean =>
 /** Whether a statement does not fit the tables that are there. */
 export const isSchemaMismatch = (error: unknown): boolean =>
   error instanceof SqliteError && error.primaryCode === ResultCode.ERROR;
-
-/** What was read cannot have been written by this store. */
-export class DamagedError extends Error {
-  override readonly name = 'DamagedError';
-}
 
 /** What a failure of SQLite or of the file system means for the store. `path`: the file that it was about. */
 export function storeError(error: unknown, path: string): StoreError {

@@ -1,7 +1,8 @@
 import { crc32 } from 'node:zlib';
 import type { DispatchId, StoreError } from '../../store.js';
 import * as refusals from '../refusals.js';
-import { isEndCode, JournalKind, number } from './rows.js';
+import { isEndCode, JournalKind } from '../call.codes.js';
+import { number } from './rows.js';
 import type { Statements } from './statements.js';
 import { Op, TapeReader, type Tape } from './tape.js';
 

@@ -1,30 +1,11 @@
 import type { CallRow, CallState, FinishedCall, Recovery } from '../../store.js';
-import { isFinished } from '../../store.js';
 import type { SqlValue } from './driver.js';
-import { DamagedError } from './errors.js';
-
-/** Numbers of the states in the file: never change one. */
-const STATE_CODES = {
-  pending: 0,
-  suspended: 1,
-  incompatible: 2,
-  succeeded: 3,
-  failed: 4,
-  cancelled: 5,
-} as const satisfies Record<CallState, number>;
-const STATES: readonly CallState[] = ['pending', 'suspended', 'incompatible', 'succeeded', 'failed', 'cancelled'];
-
-/** What `journal_kind` says: the rounds of our own journal, or the state of an endpoint that does not speak the extension. */
-export const JournalKind = { ROUNDS: 0, BYTES: 1, TYPED: 2 } as const;
-const FOREIGN_STATES = [undefined, 'bytes', 'typed'] as const;
-
-export const stateCode = (state: CallState): number => STATE_CODES[state];
-export const isEndCode = (code: number): boolean => code >= STATE_CODES.succeeded;
+import { DamagedError, foreignStateOf, isEnd, stateCode, stateOf } from '../call.codes.js';
 
 /** A set of states as a number with one bit for each. */
 export function stateMask(states: CallState | readonly CallState[] | undefined): number {
   if (states === undefined) return ~0;
-  return [states].flat().reduce((mask, state) => mask | (1 << STATE_CODES[state]), 0);
+  return [states].flat().reduce((mask, state) => mask | (1 << stateCode(state)), 0);
 }
 
 /**
@@ -52,7 +33,7 @@ export function callRow(call: string): CallRow {
     },
     target: { endpoint: text(values[8]), function: text(values[9]), version: text(values[10]) },
     progress: {
-      state: stateOf(values[11]),
+      state: stateOf(number(values[11])),
       dueAt: number(values[12]),
       attempt: number(values[13]),
       crashes: number(values[14]),
@@ -64,8 +45,8 @@ export function callRow(call: string): CallRow {
       cancelBy: optional(values[20]),
     },
     position: { bytes: number(values[21]), digest: number(values[22]) },
-    foreignState: FOREIGN_STATES[number(values[23])],
-    finished: finished(stateOf(values[11]), values),
+    foreignState: foreignStateOf(number(values[23])),
+    finished: finished(stateOf(number(values[11])), values),
   };
 }
 
@@ -91,14 +72,6 @@ export const correlationId = (high: number, low: number): bigint =>
 
 export const highHalf = (correlation: bigint): number => Number((correlation >> 32n) & 0xffff_ffffn);
 export const lowHalf = (correlation: bigint): number => Number(correlation & 0xffff_ffffn);
-
-function stateOf(value: SqlValue | undefined): CallState {
-  const state = STATES[number(value)];
-  if (!state) throw new DamagedError('a call is in no state that is known');
-  return state;
-}
-
-const isEnd = (state: CallState): state is FinishedCall['state'] => isFinished(state);
 
 export function number(value: SqlValue | undefined): number {
   if (typeof value !== 'number') throw new DamagedError('a row has no number where one belongs');

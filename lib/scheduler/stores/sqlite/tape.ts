@@ -1,6 +1,7 @@
 import type { CallProgress, CallTarget, FinishedCall, Mutation } from '../../store.js';
 import { encodeAny, encodeResult } from '../../../protocol/index.js';
-import { highHalf, lowHalf, stateCode } from './rows.js';
+import { stateCode } from '../call.codes.js';
+import { highHalf, lowHalf } from './rows.js';
 
 /**
  * The mutations of a commit as numbers, one text and bytes, read in the order in which they were written. They cross to
