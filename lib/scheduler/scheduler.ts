@@ -154,7 +154,7 @@ export class Scheduler {
     }
     core.admission.requestPump();
     core.parking.registered(endpoint);
-    core.fleet?.claimable();
+    core.fleet?.functionsSet();
   }
 
   /** Counts the unfinished calls, by what they are doing. It looks at each of them. */

@@ -197,6 +197,22 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** A function, in the version that a process has. */
+export interface RegisteredFunction {
+  readonly endpoint: string;
+  readonly function: string;
+  /** Empty: none. */
+  readonly version: string;
+}
+
+/** A function that a process runs, with the limits that it declares for it. */
+export interface Registration extends RegisteredFunction {
+  /** Runs at the same time. Undefined: it declares no limit. */
+  readonly runs: number | undefined;
+  /** Calls with the same key at the same time. Undefined: it declares none. */
+  readonly perKey: number | undefined;
+}
+
 /** Which roots a process can run. */
 export interface ClaimableFunctions {
   /** Endpoints of which only the functions below can be run here. Calls of any other endpoint can be run anywhere. */
@@ -208,6 +224,8 @@ export interface ClaimableFunctions {
 export interface SharedStoreListener {
   /** There may be roots to claim. */
   claimable(): void;
+  /** Another process has registered its functions. */
+  functionsChanged(): void;
   /** A call that is watched has ended, or may have: notifications can be lost. */
   ended(id: DispatchId): void;
   /** A call of this process is to be cancelled: ask `requestedCancels`. */
@@ -232,6 +250,13 @@ export interface SharedStore extends Store {
   open(member?: { readonly runs: boolean; readonly listener: SharedStoreListener }): Promise<void>;
   /** Registers the process again, under a new identity, after it has lost its ownership. */
   rejoin(): Promise<void>;
+  /**
+   * Says which functions this process runs, until it says otherwise or is no more: in place of what it said before, and
+   * again under each new identity.
+   */
+  register(functions: readonly Registration[]): Promise<void>;
+  /** What the other processes have registered that are alive. */
+  registeredElsewhere(): Promise<RegisteredFunction[]>;
   /** Claims all that is claimable, whatever its function, and returns all that this process has. */
   recover(): Promise<Recovery>;
   /** Takes over trees that no living process has, at most so many, the oldest first, and returns what is in them. */

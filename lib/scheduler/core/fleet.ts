@@ -2,6 +2,7 @@ import { CancelledError } from '../../errors/index.js';
 import type { ClaimableFunctions, DispatchId, Recovery, SharedStore, SharedStoreListener } from '../store.js';
 import type { Core } from './core.js';
 import { forgetCalls } from './eviction.js';
+import { Neighbours } from './neighbours.js';
 import type { Milliseconds } from './options.js';
 import { adopt } from './recovery.js';
 import { Task } from './timers.js';
@@ -25,9 +26,9 @@ const MOST_NAMED = 100;
 /** This process among others that share its store: which calls it takes, which it leaves to others, and when it has lost all. */
 export class Fleet implements SharedStoreListener {
   readonly watches: Watches;
+  private readonly neighbours: Neighbours;
   private readonly poll = new Task(() => void this.look());
   private interval = SHORTEST_POLL;
-  private others = 0;
   /** Runs that are started in a millisecond. */
   private pace = 0;
   private measured = { at: 0, started: 0 };
@@ -36,6 +37,8 @@ export class Fleet implements SharedStoreListener {
   private claiming: Promise<void> | undefined;
   private rejoining: Promise<void> | undefined;
   private isOpen = false;
+  /** The store knows the functions of this process. */
+  private isRegistered = false;
   private hasFailed = false;
   /** Functions that the log has named, because they are not here. */
   private readonly named = new Set<string>();
@@ -45,12 +48,20 @@ export class Fleet implements SharedStoreListener {
     private readonly store: SharedStore,
   ) {
     this.watches = new Watches(core, store);
+    this.neighbours = new Neighbours(store);
   }
 
   async open(): Promise<void> {
     await this.store.open({ runs: this.core.settings.run, listener: this });
     this.isOpen = true;
+    await this.register();
     this.schedule();
+  }
+
+  /** The functions of this process are others than before. */
+  functionsSet(): void {
+    void this.register();
+    this.claimable();
   }
 
   /** Takes up work. */
@@ -74,7 +85,7 @@ export class Fleet implements SharedStoreListener {
       this.name(name);
       return true;
     }
-    return this.others > 0 && this.room - core.commits.backlog <= 0;
+    return this.neighbours.count > 0 && this.room - core.commits.backlog <= 0;
   }
 
   /** A turn of the event loop is over: there may be room again. */
@@ -91,6 +102,10 @@ export class Fleet implements SharedStoreListener {
   claimable(): void {
     this.hasMore = true;
     this.turn();
+  }
+
+  functionsChanged(): void {
+    if (this.isOpen) void this.neighbours.look();
   }
 
   ended(id: DispatchId): void {
@@ -136,7 +151,8 @@ export class Fleet implements SharedStoreListener {
     if (!this.isOpen) return;
     this.hasMore = true;
     this.claim();
-    await Promise.all([this.claiming, this.watches.lookAtAll(), this.carryOutCancels(), this.countOthers()]);
+    await Promise.all([this.claiming, this.watches.lookAtAll(), this.carryOutCancels(), this.neighbours.look()]);
+    if (!this.isRegistered) await this.register();
     this.interval = Math.min(LONGEST_POLL, this.interval * 2);
     this.schedule();
   }
@@ -214,9 +230,13 @@ export class Fleet implements SharedStoreListener {
     }
   }
 
-  private async countOthers(): Promise<void> {
+  /** What cannot be written is written after the next look: others do not count on what they do not know of. */
+  private async register(): Promise<void> {
+    const { core, store } = this;
+    this.isRegistered = false;
     try {
-      this.others = await this.store.others();
+      await store.register(core.settings.run ? core.functions.registrations() : []);
+      this.isRegistered = true;
     } catch {
       return;
     }

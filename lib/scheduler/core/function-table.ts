@@ -1,3 +1,4 @@
+import type { Registration } from '../store.js';
 import type { FunctionPolicy } from './options.js';
 import type { EndpointEntry } from './endpoint-entry.js';
 import { FunctionEntry } from './function-entry.js';
@@ -41,6 +42,21 @@ export class FunctionTable {
       [...this.entriesOf(endpoint)]
         .filter((entry) => entry.policies.length > 0)
         .map((entry) => ({ endpoint, function: entry.name })),
+    );
+  }
+
+  /** What this process has, for the others that share its store. */
+  registrations(): Registration[] {
+    return [...this.declared].flatMap((endpoint) =>
+      [...this.entriesOf(endpoint)].flatMap((entry) =>
+        entry.policies.map(({ version = '', concurrency: runs, perKey }) => ({
+          endpoint,
+          function: entry.name,
+          version,
+          runs,
+          perKey,
+        })),
+      ),
     );
   }
 

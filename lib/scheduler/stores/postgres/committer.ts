@@ -74,6 +74,22 @@ export class Committer {
     });
   }
 
+  /** Carries out an action in a transaction of its own, in which the process counts as alive. */
+  transact<T>(action: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.inTurn(async (connection) => {
+      await connection.query('BEGIN');
+      try {
+        await this.fence(connection);
+        const result = await action(connection);
+        await this.end(connection);
+        return result;
+      } catch (error) {
+        await rollBack(connection);
+        throw error;
+      }
+    });
+  }
+
   /**
    * Locks the process's row until the end of the transaction.
    * @throws StoreOwnershipLostError

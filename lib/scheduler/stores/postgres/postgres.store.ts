@@ -12,6 +12,8 @@ import type {
   DispatchId,
   Mutation,
   Recovery,
+  RegisteredFunction,
+  Registration,
   SharedStore,
   SharedStoreListener,
   Timestamp,
@@ -60,6 +62,7 @@ const NOBODY: Member = {
   runs: true,
   listener: {
     claimable: () => undefined,
+    functionsChanged: () => undefined,
     ended: () => undefined,
     cancelRequested: () => undefined,
     ownershipLost: () => undefined,
@@ -75,6 +78,7 @@ export class PostgresStore implements SharedStore {
   private readonly statements: Statements;
   private session: Session | undefined;
   private member = NOBODY;
+  private functions: readonly Registration[] = [];
   private isOpening = false;
 
   /**
@@ -111,12 +115,26 @@ export class PostgresStore implements SharedStore {
     if (this.session !== former) return session.close();
     this.session = session;
     await former.close();
+    await this.register(this.functions);
   }
 
   async close(): Promise<void> {
     const session = this.requireOpen();
     this.session = undefined;
     await session.close();
+  }
+
+  register(functions: readonly Registration[]): Promise<void> {
+    this.functions = functions;
+    return this.use((session) => session.register(functions));
+  }
+
+  async registeredElsewhere(): Promise<RegisteredFunction[]> {
+    const { process } = this.requireOpen();
+    return this.read(async (connection, statements) => {
+      const { rows } = await connection.run(statements.registeredElsewhere, [process]);
+      return rows.map((row) => ({ endpoint: text(row[0]), function: text(row[1]), version: text(row[2]) }));
+    });
   }
 
   async recover(): Promise<Recovery> {

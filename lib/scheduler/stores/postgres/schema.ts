@@ -3,7 +3,7 @@ import type { Connection } from './connection.js';
 import { isSchemaMissing } from './errors.js';
 
 /** What brings the tables from one version to the next. Never change one that was released: add another. */
-const MIGRATIONS: readonly ((schema: string) => string)[] = [firstVersion];
+const MIGRATIONS: readonly ((schema: string) => string)[] = [firstVersion, registrations];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
@@ -99,6 +99,22 @@ function firstVersion(schema: string): string {
 
   -- Calls that are to be cancelled by the process that has them.
   CREATE TABLE ${schema}.cancellations (call text COLLATE "C" PRIMARY KEY);
+  `;
+}
+
+/** Which functions, in which versions, a process runs, with the limits that it declares for them: null where it declares none. */
+function registrations(schema: string): string {
+  return `
+  CREATE TABLE ${schema}.registrations (
+    process bigint NOT NULL,
+    endpoint text COLLATE "C" NOT NULL,
+    function text COLLATE "C" NOT NULL,
+    version text COLLATE "C" NOT NULL,
+    runs integer,
+    per_key integer,
+    PRIMARY KEY (endpoint, function, version, process)
+  ) WITH (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
+  CREATE INDEX registrations_process ON ${schema}.registrations (process);
   `;
 }
 

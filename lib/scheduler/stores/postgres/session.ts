@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import type { DispatchId, SharedStoreListener } from '../../store.js';
+import type { DispatchId, Registration, SharedStoreListener } from '../../store.js';
 import * as arrays from './arrays.js';
 import { Claims } from './claims.js';
 import { Committer } from './committer.js';
@@ -93,6 +93,7 @@ export class Session {
     await first.run(statements.forgetEnded);
     await first.run(statements.forgetMarks);
     await first.run(statements.forgetWaits);
+    await first.run(statements.forgetRegistrations);
     const session = new Session(parts, number(rows[0]?.[0]));
     try {
       await session.control.get();
@@ -117,6 +118,16 @@ export class Session {
     }
   }
 
+  /** The functions of this process, in place of what it said before. */
+  async register(functions: readonly Registration[]): Promise<void> {
+    const { statements } = this.parts;
+    await this.committer.transact(async (connection) => {
+      await connection.run(statements.unregister, [this.process]);
+      await connection.run(statements.registerFunctions, [this.process, ...columnsOf(functions)]);
+      await connection.run(statements.tellFunctions);
+    });
+  }
+
   /** Sends what need not be on disk. */
   async tell<T>(action: (connection: Connection) => Promise<T>): Promise<T> {
     return action(await this.control.get());
@@ -132,8 +143,10 @@ export class Session {
       const control = await this.control.get();
       await this.marks.clear(control);
       await control.run(statements.unwatchAll, [this.process]);
+      await control.run(statements.unregister, [this.process]);
       await control.run(statements.endProcess, [this.process]);
       await control.run(statements.tellFree);
+      await control.run(statements.tellFunctions);
     } catch {
       // What it leaves behind is found by the processes that are there then.
     } finally {
@@ -168,9 +181,9 @@ export class Session {
       `${COMMON}; ${BY_INDEX}; SET synchronous_commit = off; LISTEN ${free}; LISTEN ${own}`,
       {
         onNotification: (channel, payload) => {
-          if (channel === free) listener.claimable();
-          else if (payload === '') listener.cancelRequested();
-          else listener.ended(payload);
+          if (channel !== free) tellOwn(listener, payload);
+          else if (payload === 'functions') listener.functionsChanged();
+          else listener.claimable();
         },
       },
     );
@@ -178,8 +191,24 @@ export class Session {
     void control.run(statements.watch, [arrays.texts([...this.watched]), this.process]).catch(() => undefined);
     for (const id of this.watched) listener.ended(id);
     listener.claimable();
+    listener.functionsChanged();
     listener.cancelRequested();
     queueMicrotask(() => this.marks.flush());
     return control;
   }
+}
+
+function tellOwn(listener: SharedStoreListener, payload: string): void {
+  if (payload === '') listener.cancelRequested();
+  else listener.ended(payload);
+}
+
+function columnsOf(functions: readonly Registration[]): string[] {
+  return [
+    arrays.texts(functions.map((registered) => registered.endpoint)),
+    arrays.texts(functions.map((registered) => registered.function)),
+    arrays.texts(functions.map((registered) => registered.version)),
+    arrays.numbers(functions.map(({ runs }) => runs ?? null)),
+    arrays.numbers(functions.map(({ perKey }) => perKey ?? null)),
+  ];
 }

@@ -33,6 +33,7 @@ const undeliveredTo = (calls: string, parents: string): string => `
 /** Every statement of the store, for the tables of a schema. Parameters are arrays where the name is a plural. */
 function sqlOf(schema: string) {
   const [calls, journals, processes] = [`${schema}.calls`, `${schema}.journals`, `${schema}.processes`];
+  const registrations = `${schema}.registrations`;
   const [running, waiting, cancellations] = [`${schema}.running`, `${schema}.waiting`, `${schema}.cancellations`];
   /** Calls of nobody, and of processes that are no more. */
   const isAnybodys = (owner: string): string =>
@@ -67,6 +68,22 @@ function sqlOf(schema: string) {
       DELETE FROM ${running} AS mark WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = mark.process)`,
     forgetWaits: `
       DELETE FROM ${waiting} AS watch WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = watch.process)`,
+    forgetRegistrations: `
+      DELETE FROM ${registrations} AS registration
+      WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = registration.process AND ended_at IS NULL)`,
+
+    unregister: `DELETE FROM ${registrations} WHERE process = $1`,
+    registerFunctions: `
+      INSERT INTO ${registrations} (process, endpoint, function, version, runs, per_key)
+      SELECT $1, endpoint, function, version, runs, per_key
+      FROM unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::int[])
+      AS made (endpoint, function, version, runs, per_key) ON CONFLICT DO NOTHING`,
+    /** What other processes have. */
+    registeredElsewhere: `
+      SELECT DISTINCT endpoint, function, version
+      FROM ${registrations} AS registration JOIN ${processes} AS process ON process.id = registration.process
+      WHERE process.ended_at IS NULL AND process.id <> $1`,
+    tellFunctions: `SELECT pg_notify('${schema}_free', 'functions')`,
     others: `SELECT count(*) FROM ${processes} WHERE runs AND ended_at IS NULL AND id <> $1`,
 
     create: `
