@@ -217,7 +217,12 @@ export interface Registration extends RegisteredFunction {
 export interface ClaimableFunctions {
   /** Endpoints of which only the functions below can be run here. Calls of any other endpoint can be run anywhere. */
   readonly endpoints: readonly string[];
-  readonly functions: readonly { readonly endpoint: string; readonly function: string }[];
+  readonly functions: readonly {
+    readonly endpoint: string;
+    readonly function: string;
+    /** Roots of it that are claimed at a time, at most. Default: any number. */
+    readonly most?: number;
+  }[];
 }
 
 /** What a store tells the process that it works for. It may be told at any time while the store is open. */
@@ -259,7 +264,11 @@ export interface SharedStore extends Store {
   registeredElsewhere(): Promise<RegisteredFunction[]>;
   /** Claims all that is claimable, whatever its function, and returns all that this process has. */
   recover(): Promise<Recovery>;
-  /** Takes over trees that no living process has, at most so many, the oldest first, and returns what is in them. */
+  /**
+   * Takes over trees that no living process has, at most so many, and returns what is in them. While several priorities
+   * are there, nine in ten are of the highest; within a priority endpoints have equal parts, and so have the functions of
+   * an endpoint. Of one function and priority the oldest go first.
+   */
   claim(limit: number, functions: ClaimableFunctions): Promise<Recovery>;
   /** How these calls have ended; those that are unknown or not finished are left out. */
   ends(ids: readonly DispatchId[]): Promise<

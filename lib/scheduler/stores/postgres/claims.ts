@@ -4,7 +4,7 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import type { ClaimableFunctions, DispatchId, Recovery } from '../../store.js';
 import * as arrays from './arrays.js';
 import type { Committer } from './committer.js';
-import type { Connection, SqlRow, SqlValue } from './connection.js';
+import type { Connection, SqlRow, SqlValue, Statement } from './connection.js';
 import { bytesOf, callRow, correlationId, number, text } from './rows.js';
 import type { Statements } from './statements.js';
 
@@ -40,11 +40,20 @@ export class Claims {
     limit: number,
     functions: ClaimableFunctions | undefined,
   ): Promise<DispatchId[]> {
-    const found = await connection.run(this.statements.claimRoots, [...parametersOf(functions), limit]);
-    const roots = found.rows.map((row) => text(row[0]));
-    if (roots.length >= limit) return roots;
-    const ended = await connection.run(this.statements.claimEndedRoots, [limit - roots.length]);
-    return [...roots, ...ended.rows.map((row) => text(row[0]))];
+    const { statements } = this;
+    const found = new Set<DispatchId>();
+    const look = async (statement: Statement, values: readonly SqlValue[] = []): Promise<void> => {
+      if (found.size >= limit) return;
+      const { rows } = await connection.run(statement, [...values, limit - found.size]);
+      for (const row of rows) found.add(text(row[0]));
+    };
+    const fair = parametersOf(functions, limit);
+    await look(statements.claimRoots, fair);
+    // Those whose turn it was are in other hands by now.
+    if (found.size === 0) await look(statements.claimAnyRoots, fair);
+    await look(statements.claimCancelled);
+    await look(statements.claimEndedRoots);
+    return [...found];
   }
 
   private async takeOver(connection: Connection, roots: readonly DispatchId[]): Promise<Recovery> {
@@ -81,11 +90,13 @@ export function undeliveredOf(row: SqlRow): Recovery['undelivered'][number] {
   return { id: text(row[0]), parentId: text(row[1]), correlationId: correlationId(row[2]), inbox: number(row[3]) };
 }
 
-function parametersOf(functions: ClaimableFunctions | undefined): SqlValue[] {
-  if (functions === undefined) return [null, null, null];
+/** Without functions no endpoint is said to have only some: all are claimed. */
+function parametersOf(functions: ClaimableFunctions | undefined, limit: number): SqlValue[] {
+  const known = functions?.functions ?? [];
   return [
-    arrays.texts(functions.endpoints),
-    arrays.texts(functions.functions.map((known) => known.endpoint)),
-    arrays.texts(functions.functions.map((known) => known.function)),
+    arrays.texts(functions?.endpoints ?? []),
+    arrays.texts(known.map((fn) => fn.endpoint)),
+    arrays.texts(known.map((fn) => fn.function)),
+    arrays.numbers(known.map((fn) => Math.min(limit, fn.most ?? limit))),
   ];
 }

@@ -3,7 +3,7 @@ import type { Connection } from './connection.js';
 import { isSchemaMissing } from './errors.js';
 
 /** What brings the tables from one version to the next. Never change one that was released: add another. */
-const MIGRATIONS: readonly ((schema: string) => string)[] = [firstVersion, registrations];
+const MIGRATIONS: readonly ((schema: string) => string)[] = [firstVersion, registrations, fairClaims];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
@@ -115,6 +115,18 @@ function registrations(schema: string): string {
     PRIMARY KEY (endpoint, function, version, process)
   ) WITH (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
   CREATE INDEX registrations_process ON ${schema}.registrations (process);
+  `;
+}
+
+/**
+ * The roots that a claim looks for are found by their function and priority, whoever had them: nobody's have the owner 0 in
+ * the index.
+ */
+function fairClaims(schema: string): string {
+  return `
+  CREATE INDEX unfinished_roots_by_function ON ${schema}.calls (coalesce(owner, 0), endpoint, function, priority DESC, seq)
+    WHERE finished_at IS NULL AND parent IS NULL;
+  DROP INDEX ${schema}.unfinished_roots;
   `;
 }
 

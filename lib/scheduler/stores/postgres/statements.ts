@@ -11,7 +11,7 @@ const SMALL_INPUT = 4_096;
 
 /** The unfinished calls of the process $1. Roots and their descendants have an index each. */
 const ofOwner = (calls: string): string => `
-  SELECT seq FROM ${calls} WHERE finished_at IS NULL AND parent IS NULL AND owner = $1
+  SELECT seq FROM ${calls} WHERE finished_at IS NULL AND parent IS NULL AND coalesce(owner, 0) = $1
   UNION ALL SELECT seq FROM ${calls} WHERE finished_at IS NULL AND parent IS NOT NULL AND owner = $1`;
 
 /** The unfinished calls in the trees of the roots $2. */
@@ -29,6 +29,83 @@ const undeliveredTo = (calls: string, parents: string): string => `
     AND child.finished_at IS NOT NULL AND child.inbox > parent.delivered
     AND child.parent_incarnation = parent.incarnation
   ORDER BY parent.seq, child.inbox`;
+
+/** The parts of a level are its whole, without a rest: each begins where the one before ended. */
+const FAIR_QUOTA = 'floor(level * until / parts + 1e-6) - floor(level * (until - part) / parts + 1e-6)';
+
+/** Sorts behind every name of a function. */
+const LAST_NAME = '~';
+
+/**
+ * Roots that no living process has, fairly: of those that are there, higher priorities get nine tenths; within them
+ * endpoints get equal parts, and so do the functions of each endpoint. Another process that claims at the same time gets
+ * others.
+ *
+ * $1: endpoints of which only the functions $2, $3 are claimed, and at most $4 of each. $5: how many roots.
+ *
+ * What there is, the index tells by a jump for each function and priority, so that it costs the same however many calls
+ * wait.
+ *
+ * @param quota how many of the roots of a function and priority
+ */
+function claimRoots(calls: string, processes: string, quota: string): string {
+  const isRoot = 'finished_at IS NULL AND parent IS NULL';
+  const owner = 'coalesce(call.owner, 0)';
+  return `
+    WITH RECURSIVE owned (owner) AS (
+      (SELECT ${owner} FROM ${calls} AS call WHERE ${isRoot} ORDER BY ${owner} LIMIT 1)
+      UNION ALL
+      SELECT next.owner FROM owned CROSS JOIN LATERAL (
+        SELECT ${owner} AS owner FROM ${calls} AS call WHERE ${isRoot} AND ${owner} > owned.owner
+        ORDER BY ${owner} LIMIT 1) AS next
+    ), former (owner) AS MATERIALIZED (
+      SELECT owner FROM owned WHERE owner = 0 OR owner IN (SELECT id FROM ${processes} WHERE ended_at IS NOT NULL)
+    ), met (owner, endpoint, function) AS (
+      SELECT former.owner, first.endpoint, first.function FROM former CROSS JOIN LATERAL (
+        SELECT endpoint, function FROM ${calls} AS call WHERE ${isRoot} AND ${owner} = former.owner
+        ORDER BY endpoint, function LIMIT 1) AS first
+      UNION ALL
+      SELECT met.owner, next.endpoint, next.function FROM met CROSS JOIN LATERAL (
+        SELECT endpoint, function FROM ${calls} AS call WHERE ${isRoot} AND ${owner} = met.owner
+          AND (endpoint, function) >
+            (met.endpoint, CASE WHEN met.endpoint = ANY ($1::text[]) THEN '${LAST_NAME}' ELSE met.function END)
+        ORDER BY endpoint, function LIMIT 1) AS next
+    ), here (owner, endpoint, function, most) AS (
+      SELECT owner, endpoint, function, $5::int FROM met WHERE endpoint <> ALL ($1)
+      UNION ALL
+      SELECT former.owner, known.* FROM former CROSS JOIN unnest($2::text[], $3::text[], $4::int[]) AS known
+    ), lanes (owner, endpoint, function, most, priority) AS (
+      SELECT here.*, first.priority FROM here CROSS JOIN LATERAL (
+        SELECT priority FROM ${calls} AS call WHERE ${isRoot} AND ${owner} = here.owner
+          AND endpoint = here.endpoint AND function = here.function
+        ORDER BY priority DESC LIMIT 1) AS first
+      UNION ALL
+      SELECT lanes.owner, lanes.endpoint, lanes.function, lanes.most, next.priority FROM lanes CROSS JOIN LATERAL (
+        SELECT priority FROM ${calls} AS call WHERE ${isRoot} AND ${owner} = lanes.owner
+          AND endpoint = lanes.endpoint AND function = lanes.function AND priority < lanes.priority
+        ORDER BY priority DESC LIMIT 1) AS next
+    ), leveled AS (
+      SELECT *, priority = max(priority) OVER () AS is_highest, random() AS turn
+      FROM lanes
+    ), weighed AS (
+      SELECT *, 1.0 / count(*) OVER (PARTITION BY is_highest, endpoint) AS part FROM leveled
+    ), split AS MATERIALIZED (
+      SELECT floor($5::int / 10.0 + random()) AS lower
+    ), shared AS (
+      SELECT weighed.*,
+        CASE WHEN NOT is_highest THEN split.lower WHEN bool_or(NOT is_highest) OVER () THEN $5 - split.lower ELSE $5 END AS level,
+        sum(part) OVER (PARTITION BY is_highest) AS parts,
+        sum(part) OVER (PARTITION BY is_highest ORDER BY turn) AS until
+      FROM weighed, split
+    ), ordered AS (
+      SELECT *, least(most, ${quota})::int AS quota FROM shared ORDER BY priority DESC, turn
+    )
+    SELECT found.id FROM ordered CROSS JOIN LATERAL (
+      SELECT id FROM ${calls} AS call WHERE ${isRoot} AND ${owner} = ordered.owner
+        AND endpoint = ordered.endpoint AND function = ordered.function AND priority = ordered.priority
+      ORDER BY seq LIMIT ordered.quota FOR UPDATE SKIP LOCKED) AS found
+    LIMIT $5`;
+}
 
 /** Every statement of the store, for the tables of a schema. Parameters are arrays where the name is a plural. */
 function sqlOf(schema: string) {
@@ -62,7 +139,7 @@ function sqlOf(schema: string) {
     forgetEnded: `
       DELETE FROM ${processes} AS process
       WHERE ended_at < clock_timestamp() - interval '1 day'
-        AND NOT EXISTS (SELECT FROM ${calls} WHERE owner = process.id AND finished_at IS NULL AND parent IS NULL)
+        AND NOT EXISTS (SELECT FROM ${calls} WHERE coalesce(owner, 0) = process.id AND finished_at IS NULL AND parent IS NULL)
         AND NOT EXISTS (SELECT FROM ${calls} WHERE owner = process.id AND finished_at IS NULL AND parent IS NOT NULL)`,
     forgetMarks: `
       DELETE FROM ${running} AS mark WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = mark.process)`,
@@ -175,15 +252,15 @@ function sqlOf(schema: string) {
       ORDER BY finished_at, seq LIMIT $2`,
     descendants: `SELECT id FROM ${calls} WHERE root = $1 AND parent IS NOT NULL LIMIT $2`,
 
-    /** Roots that no living process has, with functions that are here; urgent ones first. Another process that claims takes others. */
-    claimRoots: `
+    claimRoots: claimRoots(calls, processes, FAIR_QUOTA),
+    /** The same where all that was found is being claimed by others: whatever is left. */
+    claimAnyRoots: claimRoots(calls, processes, '$5'),
+    /** Roots of trees in which a call is to be cancelled, whatever their function. */
+    claimCancelled: `
       SELECT id FROM ${calls}
-      WHERE finished_at IS NULL AND parent IS NULL
-        AND ${isAnybodys('owner')}
-        AND ($1::text[] IS NULL OR endpoint <> ALL ($1)
-          OR (endpoint, function) IN (SELECT * FROM unnest($2::text[], $3::text[]))
-          OR id IN (SELECT target.root FROM ${cancellations} AS request JOIN ${calls} AS target ON target.id = request.call))
-      ORDER BY priority DESC, seq LIMIT $4 FOR UPDATE SKIP LOCKED`,
+      WHERE finished_at IS NULL AND parent IS NULL AND ${isAnybodys('owner')}
+        AND id IN (SELECT target.root FROM ${cancellations} AS request JOIN ${calls} AS target ON target.id = request.call)
+      ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED`,
     /** Roots that have ended, with calls that are still cleaning up, and whose process is no more. */
     claimEndedRoots: `
       SELECT id FROM ${calls}
