@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { create } from '@bufbuild/protobuf';
 import { anyPack, StringValueSchema } from '@bufbuild/protobuf/wkt';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Status } from '../../lib/errors/index.js';
 import type { SchedulerOptions } from '../../lib/scheduler/index.js';
 import { NATIVE_ENDPOINT, NATIVE_WAIT } from '../../lib/scheduler/index.js';
@@ -85,6 +86,34 @@ describe('schedulers on one PostgreSQL database', () => {
     gate.resolve();
     await Promise.all(ids.map((id) => busy.result(id)));
     expect(busy.runs.length + idle.runs.length).toBe(ids.length);
+  });
+
+  it('start what others dispatch while they have more than enough of their own', async () => {
+    const shortly: Script = async () => {
+      await delay(1);
+      return exit();
+    };
+    const leaves = 2_000;
+    const flood = joins(() => Array.from({ length: leaves }, (_, n) => callOf({ id: n + 1, function: 'leaf' })));
+    const busy = await start({ flood, leaf: shortly, single: shortly }, { scheduler: { concurrency: 2 } });
+    const client = await start({}, { scheduler: dispatchOnly });
+    const id = await busy.dispatch('flood');
+    await until(() => busy.runs.length > 10);
+    await client.result(await client.dispatch('single'));
+    expect(busy.runs.filter((name) => name === 'leaf').length).toBeLessThan(leaves);
+    await busy.scheduler.cancel(id);
+  });
+
+  it('start urgent calls of others before the many that they have', async () => {
+    const shortly: Script = async () => {
+      await delay(1);
+      return exit();
+    };
+    const busy = await start({ work: shortly }, { scheduler: { concurrency: 2 } });
+    const client = await start({}, { scheduler: dispatchOnly });
+    await busy.scheduler.dispatch(Array.from({ length: 5_000 }, () => ({ endpoint: LOCAL, function: 'work' })));
+    await client.result(await client.dispatch('work', { priority: 100 }));
+    expect(busy.runs.length).toBeLessThan(5_000);
   });
 
   it('keep a tree together', async () => {

@@ -50,6 +50,11 @@ export class Admission {
     return this.running.size + this.ready.size + this.suspects.size;
   }
 
+  /** Whether the call waits for its turn, and for nothing else. */
+  isReady({ queue }: CallRecord): boolean {
+    return queue !== undefined && (queue === this.ready || queue === this.suspects);
+  }
+
   /** Runs in flight. */
   runs(): Iterable<Run> {
     return this.running;

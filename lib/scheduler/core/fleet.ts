@@ -4,6 +4,7 @@ import type { Core } from './core.js';
 import { forgetCalls } from './eviction.js';
 import { Neighbours } from './neighbours.js';
 import type { Milliseconds } from './options.js';
+import type { CallRecord } from './record.js';
 import { adopt } from './recovery.js';
 import { Task } from './timers.js';
 import { Watches } from './watches.js';
@@ -17,6 +18,8 @@ const CLAIM_AT_ONCE = 500;
 const LOAD_PER_RUN = 2;
 /** Else it has as many as it starts in this time: what would wait for longer is left to others. */
 const AHEAD: Milliseconds = 1_000;
+/** Calls of others that a process takes in however many it has of its own, so that they have their turns too. */
+const GUESTS = 20;
 /** How long the pace is measured. */
 const PACE_OVER: Milliseconds = 250;
 const FIRST_REJOIN: Milliseconds = 100;
@@ -34,6 +37,8 @@ export class Fleet implements SharedStoreListener {
   private measured = { at: 0, started: 0 };
   /** There may be more to claim than there was room for. */
   private hasMore = true;
+  /** Calls that were claimed beyond what there was room for, and may not have begun. */
+  private readonly guests = new Set<CallRecord>();
   private claiming: Promise<void> | undefined;
   private rejoining: Promise<void> | undefined;
   private isOpen = false;
@@ -91,7 +96,7 @@ export class Fleet implements SharedStoreListener {
   /** A turn of the event loop is over: there may be room again. */
   turn(): void {
     this.measurePace();
-    if (this.hasMore && this.room >= this.capacity / 2) this.claim();
+    if (this.hasMore && this.allowance > 0) this.claim();
   }
 
   /** Has the process that has the call cancel it. */
@@ -142,9 +147,21 @@ export class Fleet implements SharedStoreListener {
     return this.capacity - this.core.admission.load;
   }
 
+  /** How many trees may be claimed now: none rather than few. */
+  private get allowance(): number {
+    const { room, guestRoom } = this;
+    if (room >= this.capacity / 2) return Math.min(CLAIM_AT_ONCE, room);
+    return guestRoom >= GUESTS / 2 ? guestRoom : 0;
+  }
+
+  private get guestRoom(): number {
+    for (const guest of this.guests) if (!this.core.admission.isReady(guest)) this.guests.delete(guest);
+    return GUESTS - this.guests.size;
+  }
+
   private get mayClaim(): boolean {
     const { core } = this;
-    return this.isOpen && core.active && !core.outage.isPaused && this.rejoining === undefined && this.room > 0;
+    return this.isOpen && core.active && !core.outage.isPaused && this.rejoining === undefined;
   }
 
   private async look(): Promise<void> {
@@ -174,10 +191,14 @@ export class Fleet implements SharedStoreListener {
   private async claimWhileThereIsRoom(): Promise<void> {
     try {
       while (this.hasMore && this.mayClaim) {
+        const { room, allowance } = this;
+        if (allowance === 0) return;
         this.hasMore = false;
-        const recovery = await this.store.claim(Math.min(CLAIM_AT_ONCE, this.room), this.claimableFunctions());
+        const recovery = await this.store.claim(allowance, this.claimableFunctions());
         this.hasFailed = false;
-        if (recovery.calls.length > 0) await this.takeIn(recovery);
+        if (recovery.calls.length === 0) continue;
+        await this.takeIn(recovery);
+        if (room < allowance) this.welcome(recovery);
       }
     } catch (error) {
       // The next poll tries again.
@@ -201,6 +222,13 @@ export class Fleet implements SharedStoreListener {
     const toCancel = await this.store.requestedCancels();
     await adopt(this.core, recovery, () => this.cancelAll(toCancel));
     await this.carryOutCancels();
+  }
+
+  private welcome({ calls }: Recovery): void {
+    for (const { header } of calls) {
+      const record = this.core.records.get(header.id);
+      if (record !== undefined) this.guests.add(record);
+    }
   }
 
   private claimableFunctions(): ClaimableFunctions {

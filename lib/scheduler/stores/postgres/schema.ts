@@ -120,13 +120,14 @@ function registrations(schema: string): string {
 
 /**
  * The roots that a claim looks for are found by their function and priority, whoever had them: nobody's have the owner 0 in
- * the index.
+ * the index. So are the processes that had them.
  */
 function fairClaims(schema: string): string {
   return `
   CREATE INDEX unfinished_roots_by_function ON ${schema}.calls (coalesce(owner, 0), endpoint, function, priority DESC, seq)
     WHERE finished_at IS NULL AND parent IS NULL;
   DROP INDEX ${schema}.unfinished_roots;
+  CREATE INDEX ended_processes ON ${schema}.processes (id) WHERE ended_at IS NOT NULL;
   `;
 }
 

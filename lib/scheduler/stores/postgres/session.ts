@@ -31,7 +31,8 @@ const COMMON = `SET jit = off; SET default_transaction_isolation = 'read committ
  * Statements of commits find each row by its index. Left to statistics, which lag behind a table that grows quickly, the
  * planner would read the whole table now and then.
  */
-const BY_INDEX = 'SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off';
+const BY_INDEX =
+  'SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off';
 /** What was acknowledged is on disk, unless someone has asked for even more. */
 const DURABLE = `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`;
 const READERS = 2;
