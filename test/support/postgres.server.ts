@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chmodSync, chownSync, mkdtempSync, readFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -17,6 +17,9 @@ const KEEPER = `
   kill -s "\${wish:-QUIT}" $server; wait $server
   [ -n "$wish" ] || rm -rf "$2"`;
 
+/** The file that the server reads last, in its folder. */
+const SETTINGS = 'postgresql.auto.conf';
+
 /** A server for tests, which listens on a socket in a temporary folder. It ends with the process that has started it. */
 export class PostgresServer {
   private keeper: ChildProcess;
@@ -32,10 +35,8 @@ export class PostgresServer {
   /** @param settings such as `-c fsync=on`; by default nothing survives a crash of the machine */
   static async start(settings = '-c fsync=off'): Promise<PostgresServer> {
     const programs = postgresPrograms();
-    const folder = mkdtempSync(join(tmpdir(), 'postgres-'));
-    chmodSync(folder, 0o700);
+    const folder = newFolder();
     const { uid, gid } = unprivileged();
-    if (uid !== undefined && gid !== undefined) chownSync(folder, uid, gid);
     const made = spawnSync(
       join(programs, 'initdb'),
       ['-D', folder, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
@@ -62,8 +63,32 @@ export class PostgresServer {
     await this.ready();
   }
 
+  /** Ends it, and removes its folder. */
   async stop(): Promise<void> {
-    await this.end('');
+    if (this.keeper.exitCode === null) await this.end('');
+    else rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /**
+   * Starts another server as a standby of this one, which from then on confirms no commit that the standby does not have
+   * on its disk. This one restarts for it.
+   */
+  async addStandby(): Promise<PostgresServer> {
+    const folder = newFolder();
+    await this.end('INT\n');
+    const copied = spawnSync('cp', ['-R', `${this.folder}/.`, folder], {
+      ...unprivileged(),
+      cwd: '/',
+      encoding: 'utf8',
+    });
+    if (copied.status !== 0) throw new Error(`the server could not be copied: ${copied.stderr}`);
+    appendFileSync(join(folder, 'standby.signal'), '');
+    appendFileSync(join(folder, SETTINGS), `primary_conninfo = 'host=${this.folder} user=postgres'\n`);
+    appendFileSync(join(this.folder, SETTINGS), `synchronous_standby_names = '*'\n`);
+    await this.resume();
+    const standby = new PostgresServer(this.programs, folder, this.settings);
+    await standby.ready();
+    return standby;
   }
 
   private launch(): ChildProcess {
@@ -100,8 +125,17 @@ export class PostgresServer {
   }
 }
 
+/** A folder that only the user of the server can read. */
+function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'postgres-'));
+  chmodSync(folder, 0o700);
+  const { uid, gid } = unprivileged();
+  if (uid !== undefined && gid !== undefined) chownSync(folder, uid, gid);
+  return folder;
+}
+
 /** A server does not run as root. */
-function unprivileged(): { readonly uid?: number; readonly gid?: number } {
+export function unprivileged(): { readonly uid?: number; readonly gid?: number } {
   if (process.getuid?.() !== 0) return {};
   for (const user of ['postgres', 'nobody']) {
     const [uid, gid] = ['-u', '-g'].map((what) => Number(spawnSync('id', [what, user], { encoding: 'utf8' }).stdout));

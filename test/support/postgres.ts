@@ -3,15 +3,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { PostgresStore, type PostgresStoreOptions } from '../../lib/scheduler/index.js';
 import { PostgresServer } from './postgres.server.js';
+import { placeOf, type Place } from './wire.js';
 
 /** A database for the tests of one file: that of DISPATCH_TEST_DATABASE_URL, or one on a server of its own. */
 export class TestDatabase {
   private readonly schemas: string[] = [];
 
   private constructor(
-    private readonly address: string,
-    private readonly server: PostgresServer | undefined,
+    private address: string,
+    private server: PostgresServer | undefined,
     private client: pg.Client,
+    private standby?: PostgresServer,
   ) {}
 
   static async open(): Promise<TestDatabase> {
@@ -19,6 +21,18 @@ export class TestDatabase {
     const server = given ? undefined : await PostgresServer.start();
     const address = server?.url ?? given ?? '';
     return new TestDatabase(address, server, await connect(address));
+  }
+
+  /** On a server of its own with a synchronous standby, which `failOver` puts in its place. */
+  static async openWithStandby(): Promise<TestDatabase> {
+    const server = await PostgresServer.start();
+    const standby = await server.addStandby();
+    return new TestDatabase(server.url, server, await connect(server.url), standby);
+  }
+
+  /** Where the server is that has the database now. */
+  get place(): Place {
+    return placeOf(new URL(this.address));
   }
 
   /**
@@ -36,6 +50,20 @@ export class TestDatabase {
     await delay(forMilliseconds);
     await this.server.resume();
     this.client = await connect(this.address);
+  }
+
+  /** The server crashes for ever, and its standby takes its place after a while. */
+  async failOver(afterMilliseconds: number): Promise<void> {
+    const { server, standby } = this;
+    if (server === undefined || standby === undefined) throw new Error('there is no standby: use openWithStandby()');
+    await server.halt();
+    await delay(afterMilliseconds);
+    this.server = standby;
+    this.standby = undefined;
+    this.address = standby.url;
+    this.client = await connect(this.address);
+    await this.query('SELECT pg_promote()');
+    await server.stop();
   }
 
   /** The address of a store that is empty. */
@@ -60,6 +88,7 @@ export class TestDatabase {
     for (const schema of this.schemas) await this.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
     await this.client.end();
     await this.server?.stop();
+    await this.standby?.stop();
   }
 }
 
@@ -69,6 +98,13 @@ async function connect(address: string): Promise<pg.Client> {
   client.on('error', () => undefined);
   await client.connect();
   return client;
+}
+
+/** The address without what only the store understands. */
+export function withoutSchema(url: string): string {
+  const address = new URL(url);
+  address.searchParams.delete('schema');
+  return address.href;
 }
 
 export const schemaOf = (url: string): string => new URL(url).searchParams.get('schema') ?? 'dispatch';

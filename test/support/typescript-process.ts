@@ -19,6 +19,8 @@ export class TypeScriptProcess {
     this.child = spawn(process.execPath, ['--no-warnings', '--import', loader, script.pathname, ...args], {
       env: { ...inherited, ...env },
     });
+    // What is written to a process that was killed is lost with it.
+    this.child.stdin.on('error', () => undefined);
     this.errors = this.child.stderr;
     this.errors.pipe(process.stderr);
     this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
@@ -53,6 +55,11 @@ export class TypeScriptProcess {
   async terminate(): Promise<string[]> {
     this.child.kill('SIGTERM');
     return this.rest();
+  }
+
+  /** Does nothing once it has ended. */
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
   }
 
   write(line: string): void {

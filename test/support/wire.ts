@@ -2,7 +2,9 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
 /** Where a server listens: a port of a host, or a socket in a folder. */
-function placeOf(url: URL): { host: string; port: number } | { path: string } {
+export type Place = { readonly host: string; readonly port: number } | { readonly path: string };
+
+export function placeOf(url: URL): Place {
   const folder = url.searchParams.get('host');
   if (folder !== null) return { path: `${folder}/.s.PGSQL.5432` };
   return { host: url.hostname, port: Number(url.port || '5432') };
