@@ -213,6 +213,14 @@ export interface Registration extends RegisteredFunction {
   readonly perKey: number | undefined;
 }
 
+/** What is known of the end of a call that another process may have. */
+export interface CallEnd {
+  readonly id: DispatchId;
+  readonly rootId: DispatchId;
+  /** Undefined: it has not ended. */
+  readonly finished: Omit<FinishedCall, 'inbox' | 'finishedAt'> | undefined;
+}
+
 /** Which roots a process can run. */
 export interface ClaimableFunctions {
   /** Endpoints of which only the functions below can be run here. Calls of any other endpoint can be run anywhere. */
@@ -270,14 +278,8 @@ export interface SharedStore extends Store {
    * an endpoint. Of one function and priority the oldest go first.
    */
   claim(limit: number, functions: ClaimableFunctions): Promise<Recovery>;
-  /** How these calls have ended; those that are unknown or not finished are left out. */
-  ends(ids: readonly DispatchId[]): Promise<
-    {
-      readonly id: DispatchId;
-      readonly rootId: DispatchId;
-      readonly finished: Omit<FinishedCall, 'inbox' | 'finishedAt'>;
-    }[]
-  >;
+  /** How these calls have ended; those that are unknown are left out. */
+  ends(ids: readonly DispatchId[]): Promise<CallEnd[]>;
   /** How many other processes share the work. */
   others(): Promise<number>;
   /** The listener hears of the ends of these calls from now on, until `unwatch`. */

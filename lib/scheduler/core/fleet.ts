@@ -168,7 +168,8 @@ export class Fleet implements SharedStoreListener {
     if (!this.isOpen) return;
     this.hasMore = true;
     this.claim();
-    await Promise.all([this.claiming, this.watches.lookAtAll(), this.carryOutCancels(), this.neighbours.look()]);
+    this.watches.lookAtAll();
+    await Promise.all([this.claiming, this.carryOutCancels(), this.neighbours.look()]);
     if (!this.isRegistered) await this.register();
     this.interval = Math.min(LONGEST_POLL, this.interval * 2);
     this.schedule();

@@ -33,7 +33,8 @@ export class Waits {
 
   async wait(id: DispatchId, { timeout, signal }: WaitOptions): Promise<CallOutcome> {
     signal?.throwIfAborted();
-    if (!this.core.records.has(id)) {
+    // Where processes share the store, all that is waited for in a turn is looked up together.
+    if (this.core.fleet === undefined && !this.core.records.has(id)) {
       const found = this.recent.get(id) ?? (await this.lookUp(id));
       if (typeof found === 'object') return found;
       // It began again while the store was asked.
@@ -104,7 +105,7 @@ export class Waits {
     this.recent.forget(id);
   }
 
-  /** The call was never made: its commit failed. */
+  /** The call was never made: its commit failed, or it is not in the store. */
   forget(id: DispatchId): void {
     for (const waiter of this.take(id) ?? []) waiter.fail(unknownCall(id));
   }

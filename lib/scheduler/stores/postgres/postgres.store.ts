@@ -5,6 +5,7 @@ import { CallResultSchema } from '../../../gen/dispatch/sdk/v1/call_pb.js';
 import type { CallResult } from '../../../gen/dispatch/sdk/v1/call_pb.js';
 import { StoreError } from '../../store.js';
 import type {
+  CallEnd,
   CallFilter,
   CallPage,
   CallRow,
@@ -216,12 +217,14 @@ export class PostgresStore implements SharedStore {
     });
   }
 
-  ends(
-    ids: readonly DispatchId[],
-  ): Promise<{ readonly id: DispatchId; readonly rootId: DispatchId; readonly finished: ReturnType<typeof endOf> }[]> {
+  ends(ids: readonly DispatchId[]): Promise<CallEnd[]> {
     return this.read(async (connection, statements) => {
       const { rows } = await connection.run(statements.ends, [arrays.texts(ids)]);
-      return rows.map((row) => ({ id: text(row[0]), rootId: text(row[1]), finished: endOf(row[2], row[3], row[4]) }));
+      return rows.map(([id, rootId, hasFinished, state, status, result]) => ({
+        id: text(id),
+        rootId: text(rootId),
+        finished: hasFinished === true ? endOf(state, status, result) : undefined,
+      }));
     });
   }
 

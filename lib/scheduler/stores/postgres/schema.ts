@@ -32,6 +32,7 @@ function firstVersion(schema: string): string {
     -- It was closed, or found dead. Nothing that it commits counts from then on.
     ended_at timestamptz
   ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 100, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
+  CREATE INDEX ended_processes ON ${schema}.processes (id) WHERE ended_at IS NOT NULL;
 
   CREATE TABLE ${schema}.calls (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -239,9 +239,10 @@ function sqlOf(schema: string) {
       SELECT ${columns('call')} FROM ${calls} AS call WHERE seq IN (${ofOwner(calls)}) ORDER BY seq`,
     undelivered: undeliveredTo(calls, ofOwner(calls)),
     undeliveredInTrees: undeliveredTo(calls, inTrees(calls)),
+    /** May be many calls, each of which is found by its index. */
     ends: `
-      SELECT id, coalesce(root, id), state, status, result FROM ${calls}
-      WHERE id = ANY ($1::text[]) AND finished_at IS NOT NULL`,
+      SELECT call.* FROM unnest($1::text[]) AS wanted (id) CROSS JOIN LATERAL (
+        SELECT id, root, finished_at IS NOT NULL, state, status, result FROM ${calls} WHERE id = wanted.id OFFSET 0) AS call`,
     /** Only one process looks for what can go: the one that has been here longest. */
     finishedRoots: `
       SELECT id FROM ${calls} AS root
@@ -297,13 +298,14 @@ function sqlOf(schema: string) {
     requestCancel: `
       WITH request AS (INSERT INTO ${cancellations} (call) VALUES ($1) ON CONFLICT DO NOTHING)
       SELECT pg_notify('${schema}_' || owner, '') FROM ${calls} WHERE id = $1 AND finished_at IS NULL AND owner IS NOT NULL`,
+    /** There are few, whatever the planner thinks: each call is looked up. */
     requestedCancels: `
-      SELECT request.call FROM ${cancellations} AS request JOIN ${calls} AS call ON call.id = request.call
-      WHERE call.owner = $1 AND call.finished_at IS NULL`,
+      SELECT request.call FROM ${cancellations} AS request
+      WHERE $1 = (SELECT owner FROM ${calls} AS call WHERE call.id = request.call AND call.finished_at IS NULL)`,
     forgetCancels: `
       DELETE FROM ${cancellations} AS request
       WHERE call = ANY ($1::text[])
-        OR NOT EXISTS (SELECT FROM ${calls} AS call WHERE call.id = request.call AND call.finished_at IS NULL)`,
+        OR (SELECT call.seq FROM ${calls} AS call WHERE call.id = request.call AND call.finished_at IS NULL) IS NULL`,
   };
 }
 
