@@ -21,7 +21,7 @@ const STATES = [
 const CHILDREN = 1_000;
 
 interface ListOptions extends SourceOptions {
-  readonly state?: CallState;
+  readonly state?: readonly CallState[];
   readonly function?: string;
   readonly root?: string;
   readonly parent?: string;
@@ -36,7 +36,7 @@ They ask a scheduler (--url, --api-key), or look into a store that no process ha
 it open, the message says which process that is.
 
 Examples:
-  $ nestjs-dispatch calls list --roots --state failed --since 1d
+  $ nestjs-dispatch calls list --roots --state failed cancelled --since 1d
   $ nestjs-dispatch calls show 019a2041009c37831bd5119ed476cac4
   $ nestjs-dispatch calls retry 019a2041009c37831bd5119ed476cac4 --url https://scheduler.example.com --api-key @api.key
   $ nestjs-dispatch calls list --json --state failed --roots | jq -r '.calls[].id'`;
@@ -46,7 +46,7 @@ export function addCalls(program: Command, actions: Actions): void {
   calls.addHelpText('after', HELP);
   withSourceOptions(calls.command('list'))
     .description('Lists calls, the newest first.')
-    .addOption(new Option('--state <state>', 'only those in this state').choices(STATES))
+    .addOption(new Option('--state <state...>', 'only those in one of these states').choices(STATES))
     .option('--function <name>', 'only those of this function')
     .option('--root <id>', 'only those of this tree')
     .option('--parent <id>', 'only those that this call made')

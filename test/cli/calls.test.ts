@@ -48,6 +48,10 @@ function inspectsCalls(source: () => string[], ids: () => Ids): void {
     expect(calls).toMatchObject([
       { id: ids().fail, function: 'Shop.fail', state: 'failed', status: 'PERMANENT_ERROR' },
     ]);
+    const several = await commandJson<{ calls: ListedCall[] }>(
+      ...['calls', 'list', '--state', 'failed', 'suspended', ...source()],
+    );
+    expect(several.calls.map(({ state }) => state).sort()).toEqual(['failed', 'suspended']);
   });
 
   it('lists them page by page', async () => {
