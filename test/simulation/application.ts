@@ -3,6 +3,7 @@ import { CoroutineRuntime, type DurableFunction, type FunctionLookup } from '../
 import { RunRequestSchema, RunResponseSchema, type RunRequest } from '../../lib/gen/dispatch/sdk/v1/function_pb.js';
 import type { FunctionRunner, RunAnswer, RunContext } from '../../lib/protocol/index.js';
 import type { FunctionPolicy } from '../../lib/scheduler/index.js';
+import { Hearing } from './hearing.js';
 import { FOR_EVER, Interpreter, type Application } from './interpreter.js';
 import { Life, silence } from './life.js';
 import type { Endpoint } from './network.js';
@@ -82,6 +83,10 @@ export class SimulatedApplication implements Application, FunctionLookup, Functi
 
   produce(expression: number): string {
     return this.world.effects.produce(expression);
+  }
+
+  listen(call: string, incarnation: number): Hearing {
+    return new Hearing(this.world.ledger, this.world.trace, call, incarnation);
   }
 
   observe(call: string, incarnation: number, expression: number, outcome: Outcome): void {

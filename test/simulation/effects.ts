@@ -1,4 +1,4 @@
-import type { Outcome } from './oracle.js';
+import { wasCutShort, type Outcome } from './oracle.js';
 import type { Trace } from './trace.js';
 
 /** What the code of functions has done and seen, in all processes and runs together. */
@@ -33,8 +33,7 @@ export class Effects {
    * process, it has to be the same.
    */
   observe(call: string, incarnation: number, expression: number, outcome: Outcome): void {
-    // That the function itself was cancelled is nothing that came of the operation.
-    if (outcome.error?.endsWith(' was cancelled.')) return;
+    if (wasCutShort(outcome)) return;
     const key = `${incarnation} ${expression}`;
     const seen = JSON.stringify(outcome);
     const ofCall = this.observed.get(call) ?? new Map<string, string>();

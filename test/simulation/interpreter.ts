@@ -2,6 +2,7 @@ import { any, call, currentCall, currentRun, gather, race, sleep, step, tailCall
 import { bindMethod } from '../../lib/decorators/index.js';
 import { PermanentError, TemporaryError } from '../../lib/errors/index.js';
 import { NATIVE_ENDPOINT, NATIVE_WAIT } from '../../lib/scheduler/index.js';
+import type { Hearing } from './hearing.js';
 import { failureOf, plainValueOf, settled, stepFailureOf, type Outcome } from './oracle.js';
 import { FUNCTIONS, type Expression, type Home, type Program } from './programs.js';
 
@@ -18,6 +19,8 @@ export interface Application {
   visit(call: string, expression: number): number;
   /** A step's code has run: its value, which no other run of it has. */
   produce(expression: number): string;
+  /** A run of a call begins, and hears of what it calls from now on. */
+  listen(call: string, incarnation: number): Hearing;
   /** The function has seen the outcome of a durable operation. */
   observe(call: string, incarnation: number, expression: number, outcome: Outcome): void;
   /** Ends the process. */
@@ -30,11 +33,14 @@ export const FOR_EVER = 1e12;
 /** One run of a program, from its first line. */
 export class Interpreter {
   private readonly id = currentCall().id;
+  private readonly hearing: Hearing;
 
   constructor(
     private readonly application: Application,
     private readonly incarnation: number,
-  ) {}
+  ) {
+    this.hearing = application.listen(this.id, incarnation);
+  }
 
   async run(name: string, input: unknown): Promise<unknown> {
     if (name === 'echo') return input;
@@ -86,11 +92,15 @@ export class Interpreter {
         return [winner, await call({ function: 'echo', input: winner })];
       }
       case 'call':
-        return this.observed(part.id, () => this.call(part));
-      case 'wait':
-        return this.observed(part.id, () =>
-          call({ endpoint: NATIVE_ENDPOINT, function: NATIVE_WAIT, input: this.application.rootId(part.root) }),
+        return this.observed(part.id, () => this.call(part), part.program);
+      case 'wait': {
+        const input = this.application.rootId(part.root);
+        return this.observed(
+          part.id,
+          () => call({ endpoint: NATIVE_ENDPOINT, function: NATIVE_WAIT, input }),
+          input,
         );
+      }
       case 'forgotten':
         void this.call({ ...part, kind: 'call', expiration: undefined });
         return plainValueOf(part);
@@ -129,12 +139,14 @@ export class Interpreter {
     );
   }
 
-  private async observed(expression: number, make: () => Promise<unknown>): Promise<unknown> {
+  /** @param input of the call that it is, if it is one */
+  private async observed(expression: number, make: () => Promise<unknown>, input?: unknown): Promise<unknown> {
     // What a branch does after its function has ended is not durable any more.
     if (currentRun() === undefined) return make();
     const promise = make();
     const outcome = await outcomeOf(promise);
     this.application.observe(this.id, this.incarnation, expression, outcome);
+    if (input !== undefined) this.hearing.hear(input, outcome);
     return promise;
   }
 }

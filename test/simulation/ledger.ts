@@ -113,6 +113,14 @@ export class Ledger {
     return `${call.function}:${typeof call.input === 'number' ? call.input : '-'}`;
   }
 
+  /** The places in a call's inbox of the results of those of its calls that have this input. */
+  placesOf(id: DispatchId, incarnation: number, input: unknown): number[] {
+    const call = this.calls.get(id);
+    if (call?.progress.incarnation !== incarnation) return [];
+    const places = [...call.inbox].flatMap(([place, child]) => (child.input === input ? place : []));
+    return places.sort((a, b) => a - b);
+  }
+
   /** How a finished call ended, as one sees it from outside. */
   outcomeOf({ result }: Pick<FinishedCall, 'result'>): Outcome {
     return result.error === undefined ? { value: unpack(result.output) } : { error: result.error.message };

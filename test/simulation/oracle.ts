@@ -4,6 +4,9 @@ import { FUNCTIONS, type Expression, type Program, type Programs } from './progr
 export type Outcome =
   { readonly value: unknown; readonly error?: undefined } | { readonly value?: undefined; readonly error: string };
 
+/** The function was cancelled while it waited: that is nothing that came of what it waited for. */
+export const wasCutShort = ({ error }: Outcome): boolean => error?.endsWith(' was cancelled.') === true;
+
 /** What the judge has to know of what happened: where a program leaves a choice, what was chosen. */
 export interface Evidence {
   /** A step's code has produced this value. */
