@@ -95,11 +95,7 @@ export class Interpreter {
         return this.observed(part.id, () => this.call(part), part.program);
       case 'wait': {
         const input = this.application.rootId(part.root);
-        return this.observed(
-          part.id,
-          () => call({ endpoint: NATIVE_ENDPOINT, function: NATIVE_WAIT, input }),
-          input,
-        );
+        return this.observed(part.id, () => call({ endpoint: NATIVE_ENDPOINT, function: NATIVE_WAIT, input }), input);
       }
       case 'forgotten':
         void this.call({ ...part, kind: 'call', expiration: undefined });

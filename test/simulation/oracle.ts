@@ -13,6 +13,8 @@ export interface Evidence {
   wasProduced(value: string): boolean;
   /** A root has ended like this, now or at an earlier try. */
   rootEnded(index: number, outcome: Outcome): boolean;
+  /** The process was ended by others than the function that does so, or it could not be noted what ran then. */
+  readonly mayBlame: boolean;
 }
 
 /**
@@ -28,8 +30,7 @@ export class Oracle {
   accepts(program: number, outcome: Outcome): boolean {
     const found = this.programs.get(program);
     if (found === undefined) return false;
-    // Who runs beside the one that ends the process may be blamed with it.
-    if (this.programs.isDeadly && outcome.error === BLAMED) return true;
+    if (outcome.error === BLAMED) return found.function === 'deadly' || this.mayBlame;
     if (found.function === 'deadly') return false;
     if (found.script !== undefined) return this.acceptsScripted(found, outcome);
     const traits = FUNCTIONS.get(found.function);
@@ -94,6 +95,11 @@ export class Oracle {
     }
   }
 
+  /** Whether others may be given up with the one that ends the process. */
+  private get mayBlame(): boolean {
+    return this.programs.isDeadly && this.evidence.mayBlame;
+  }
+
   /** Whether some run of the part ends with an error. */
   private mayFail(part: Expression): boolean {
     switch (part.kind) {
@@ -121,7 +127,7 @@ export class Oracle {
   private programMayFail(id: number): boolean {
     const program = this.programs.get(id);
     if (program === undefined) return false;
-    if (this.programs.isDeadly) return true;
+    if (program.function === 'deadly' || this.mayBlame) return true;
     const { end, script } = program;
     if (script !== undefined) return script.kind !== 'value' && script.kind !== 'calls';
     if (end === 'fail' || FUNCTIONS.get(program.function)?.maxAttempts !== undefined) return true;

@@ -122,13 +122,15 @@ export class Programs {
 
   constructor(private readonly chance: Chance) {
     this.isDeadly = chance.happens(0.06);
-    const count = chance.whole(1, 6);
+    const count = chance.whole(this.isDeadly ? 2 : 1, 6);
     const roots: Root[] = [];
     for (let index = 0; index < count; index++) {
       this.budget = chance.whole(1, 16);
-      const deadly = this.isDeadly && index === 0;
       roots.push({
-        program: deadly ? this.deadly() : this.program(3, chance.pick([LOCAL, LOCAL, LOCAL, REMOTE, SCRIPTED])),
+        program:
+          this.isDeadly && index < 2
+            ? this.deadlyOrSlow(index)
+            : this.program(3, chance.pick([LOCAL, LOCAL, LOCAL, REMOTE, SCRIPTED])),
         id: chance.happens(0.6) ? this.rootId(index) : undefined,
         expiration: chance.happens(0.08) ? chance.whole(0, 30_000) : undefined,
         delay: chance.happens(0.15) ? chance.whole(0, 20_000) : undefined,
@@ -169,8 +171,11 @@ export class Programs {
     }));
   }
 
-  private deadly(): number {
-    return this.add((id) => ({ ...EMPTY, id, function: 'deadly' }));
+  /** A function that ends its process, and one that is under way meanwhile and has no part in it. */
+  private deadlyOrSlow(index: number): number {
+    if (index === 0) return this.add((id) => ({ ...EMPTY, id, function: 'deadly' }));
+    const milliseconds = this.chance.between(1_000, 60_000);
+    return this.add((id) => ({ ...EMPTY, id, body: { kind: 'io', id: this.next(), milliseconds } }));
   }
 
   private end(depth: number, home: Home): Program['end'] {

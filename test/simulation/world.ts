@@ -77,6 +77,7 @@ export class World implements Surroundings {
       wasProduced: (value) => this.effects.wasProduced(value),
       rootEnded: (index, outcome) =>
         (this.rootOutcomes.get(index) ?? []).some((other) => JSON.stringify(other) === JSON.stringify(outcome)),
+      mayBlame: this.crashes.length > 0 || this.faults.markFails > 0,
     });
     this.ledger.onRootEnded = (id, outcome) => {
       const index = this.client.indexOf(id);

@@ -1,15 +1,15 @@
 import type { DispatchId } from '../store.js';
 import type { Core } from './core.js';
 import type { EndpointEntry } from './endpoint-entry.js';
+import type { Milliseconds } from './options.js';
 import { ReadyQueue } from './ready-queue.js';
 import type { CallRecord } from './record.js';
 import type { Run } from './run.js';
+import { isSuspect, SUSPECT_AT, Suspects } from './suspects.js';
 import { Task } from './timers.js';
 
-/** From this many crashes in a row on, a call is suspected of ending the process. */
-const SUSPECT_AT = 2;
-/** How long a suspect runs alone, in milliseconds. */
-const ALONE_FOR = 5_000;
+/** How long a suspect runs alone: doubles with each further crash that is counted for it. */
+const ALONE_FOR: Milliseconds = 5_000;
 /**
  * Uncommitted mutations above which no more runs start until a commit has taken them: whoever dispatches a call waits for
  * a commit of that size, and so does its result.
@@ -19,8 +19,10 @@ const BACKLOG_LIMIT = 300;
 /** Lets ready calls start: in order, within the limits, suspects first and alone. */
 export class Admission {
   private readonly ready: ReadyQueue;
-  private readonly suspects: ReadyQueue;
+  private readonly suspects: Suspects;
   private readonly running = new Set<Run>();
+  /** The suspect that was started last: of those that run, the only one that a crash is counted for. */
+  private suspect: Run | undefined;
   /** The suspect that runs alone. */
   private alone: Run | undefined;
   private readonly aloneUntil = new Task(() => this.endAlone());
@@ -37,7 +39,7 @@ export class Admission {
   constructor(private readonly core: Core) {
     const admits = (endpoint: EndpointEntry) => this.admits(endpoint);
     this.ready = new ReadyQueue(admits);
-    this.suspects = new ReadyQueue(admits);
+    this.suspects = new Suspects(admits);
   }
 
   get isIdle(): boolean {
@@ -51,8 +53,8 @@ export class Admission {
   }
 
   /** Whether the call waits for its turn, and for nothing else. */
-  isReady({ queue }: CallRecord): boolean {
-    return queue !== undefined && (queue === this.ready || queue === this.suspects);
+  isReady(call: CallRecord): boolean {
+    return call.queue === this.ready || this.suspects.has(call);
   }
 
   /** Runs in flight. */
@@ -67,7 +69,7 @@ export class Admission {
 
   enqueue(record: CallRecord): void {
     if (record.header.key !== '' && !this.core.keys.take(record)) return;
-    (record.progress.crashes >= SUSPECT_AT ? this.suspects : this.ready).push(record);
+    (isSuspect(record) ? this.suspects : this.ready).push(record);
     this.requestPump();
   }
 
@@ -79,6 +81,7 @@ export class Admission {
   exchange(run: Run, again: Run): void {
     this.running.delete(run);
     this.running.add(again);
+    if (this.suspect === run) this.suspect = again;
     if (this.alone === run) this.alone = again;
   }
 
@@ -87,6 +90,7 @@ export class Admission {
     this.running.delete(run);
     this.markedEnded.push(run.record.id);
     this.freeSlot(run);
+    if (this.suspect === run) this.suspect = undefined;
     if (this.alone === run) this.endAlone();
     if (this.running.size === 0) {
       for (const resolve of this.whenNoneRuns.splice(0)) resolve();
@@ -167,10 +171,16 @@ export class Admission {
     this.startedThisTurn += 1;
     this.started += 1;
     started.push(run);
-    if (record.progress.crashes >= SUSPECT_AT) {
-      this.alone = run;
-      this.core.timers.set(this.aloneUntil, this.core.clock.now() + ALONE_FOR);
-    }
+    if (isSuspect(record)) this.watch(run);
+  }
+
+  /** Lets a suspect run alone. The one before it has run long enough: should the process end now, it is not counted for it. */
+  private watch(run: Run): void {
+    const { clock, timers } = this.core;
+    if (this.suspect !== undefined) this.markedEnded.push(this.suspect.record.id);
+    this.suspect = run;
+    this.alone = run;
+    timers.set(this.aloneUntil, clock.now() + aloneFor(run.record));
   }
 
   /** Whether an endpoint may be given a call now; it is asked again once that may have changed. */
@@ -201,4 +211,9 @@ export class Admission {
     this.core.timers.clear(this.aloneUntil);
     this.requestPump();
   }
+}
+
+/** The more crashes were counted for a call, the more it is worth to know. */
+function aloneFor({ progress }: CallRecord): Milliseconds {
+  return ALONE_FOR * 2 ** (progress.crashes - SUSPECT_AT);
 }

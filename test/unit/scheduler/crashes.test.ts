@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Status } from '../../../lib/errors/index.js';
-import type { Mutation } from '../../../lib/scheduler/index.js';
+import type { DispatchId, Mutation } from '../../../lib/scheduler/index.js';
 import { turns } from '../../support/manual-clock.js';
 import { callOf, Deferred, exit, failed, joins, LOCAL, poll, read, storeIsDown, World } from './world.js';
 
@@ -127,6 +127,36 @@ describe('a process that dies', () => {
     await world.clock.advance(1, turns);
     expect(started).toEqual(['a', 'b', 'good']);
   });
+
+  it.each([
+    { first: 'never', deadlyAfter: 0 },
+    { first: 'deadly', deadlyAfter: 0 },
+    { first: 'never', deadlyAfter: 7_000 },
+    { first: 'deadly', deadlyAfter: 7_000 },
+  ])(
+    'is blamed on the suspect that ends it, not on one that runs for long ($first first, deadly after $deadlyAfter ms)',
+    async ({ first, deadlyAfter }) => {
+      let startedAt = Infinity;
+      world.define('deadly', () => {
+        startedAt = world.clock.now();
+        return new Promise(() => undefined);
+      });
+      const names = first === 'deadly' ? ['deadly', 'never'] : ['never', 'deadly'];
+      const ids = new Map<string, DispatchId>();
+      for (const name of names) ids.set(name, await world.dispatch(name));
+      const stateOf = async (name: string) => (await world.scheduler.get(ids.get(name) ?? ''))?.state;
+      for (let second = 0; second < 300 && (await stateOf('deadly')) !== 'failed'; second++) {
+        await turns(10);
+        if (world.clock.now() - startedAt >= deadlyAfter) {
+          startedAt = Infinity;
+          await world.crash();
+        }
+        await world.clock.advance(1_000, turns);
+      }
+      expect(await stateOf('deadly')).toBe('failed');
+      expect(await stateOf('never')).toBe('running');
+    },
+  );
 
   it('is found out although the call that ends it was never committed', async () => {
     let crash = new Deferred<void>();
