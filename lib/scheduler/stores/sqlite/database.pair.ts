@@ -12,8 +12,10 @@ const FEW = 16;
 const QUICK_MS = 1;
 /** How much the last commit counts for that average. */
 const WEIGHT = 0.1;
+/** One commit counts for no more milliseconds than that: a stall of the machine says little about the disk. */
+const MOST_MS = 4;
 /** Where the disk was slow: after so many commits it is tried again. */
-const TRY_AGAIN_AFTER = 200;
+const TRY_AGAIN_AFTER = 100;
 /** How many pages of the log (of 4,096 bytes) a small commit takes at least, about: those of the indexes that it changes. */
 const PAGES_OF_A_COMMIT = 4;
 const PAGE_BYTES = 4096;
@@ -78,6 +80,12 @@ export class DatabasePair implements DatabaseHandle {
     return true;
   }
 
+  private learn(ms: number): void {
+    // A try that went well: what was measured before it is long ago.
+    if (this.averageMs > QUICK_MS && ms <= QUICK_MS) this.averageMs = ms;
+    else this.averageMs += WEIGHT * (Math.min(ms, MOST_MS) - this.averageMs);
+  }
+
   /** False: another program has the file; nothing was written. */
   private commitHere(tape: Tape): boolean {
     const bytes = tape.bytes.byteLength;
@@ -88,7 +96,7 @@ export class DatabasePair implements DatabaseHandle {
       if (error instanceof Error && error.cause instanceof SqliteError && isBusy(error.cause)) return false;
       throw error;
     }
-    this.averageMs += WEIGHT * (performance.now() - start - this.averageMs);
+    this.learn(performance.now() - start);
     this.pages += PAGES_OF_A_COMMIT + Math.ceil(bytes / PAGE_BYTES);
     if (this.pages >= this.haltAt) void this.there(() => this.checkpoint());
     else if (this.pages >= this.checkpointAt) void this.checkpoint();
