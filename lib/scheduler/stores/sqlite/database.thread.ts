@@ -55,8 +55,9 @@ export class DatabaseThread implements DatabaseHandle {
     return this.request(method, args, []) as Promise<Awaited<ReturnType<Database[M]>>>;
   }
 
-  async commit(tape: Tape): Promise<void> {
-    await this.request('commit', [tape], [tape.numbers.buffer, tape.bytes.buffer]);
+  async commit({ numbers, text, bytes }: Tape): Promise<void> {
+    const copy: Tape = { numbers: numbers.slice(), text, bytes: bytes.slice() };
+    await this.request('commit', [copy], [copy.numbers.buffer, copy.bytes.buffer]);
   }
 
   /** Ends the thread as it is: what it has not answered may be done or not. */

@@ -36,7 +36,7 @@ const MOST_BYTES_KEPT = 4 * 1024 * 1024;
 
 type Of<T extends Mutation['type']> = Extract<Mutation, { readonly type: T }>;
 
-/** Writes tapes, one after the other, in the same memory. It numbers the calls that are created. */
+/** Writes tapes, one after the other, in the same memory: a tape holds until the next. It numbers the calls that are created. */
 export class TapeRecorder {
   private numbers = new Float64Array(FIRST_NUMBERS);
   private bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
@@ -61,9 +61,9 @@ export class TapeRecorder {
       }
     }
     return {
-      numbers: this.numbers.slice(0, this.numbersEnd),
+      numbers: this.numbers.subarray(0, this.numbersEnd),
       text: this.texts.join(''),
-      bytes: Uint8Array.prototype.slice.call(this.bytes, 0, this.bytesEnd),
+      bytes: new Uint8Array(this.bytes.buffer, 0, this.bytesEnd),
     };
   }
 
