@@ -20,7 +20,7 @@ import {
   samePosition,
 } from './journal.js';
 import { JournalWriter } from './journal-writer.js';
-import { callSubject, STEP_SUBJECT, TIMER_SUBJECT, type Operation, type OperationBase } from './operation.js';
+import type { Operation, OperationBase } from './operation.js';
 import { PendingOperations } from './pending-operations.js';
 import { ReplayPlan } from './replay-plan.js';
 import type { Resumption, Services } from './services.js';
@@ -263,25 +263,18 @@ export class Execution implements DurableRun, RunScope, Settling {
   }
 
   private makeCall(spec: CallSpec): DurablePromise<unknown> {
-    const hash = inputHash(spec.input);
-    const identity = {
-      subject: callSubject(spec.endpoint, spec.function),
-      detail: Buffer.from(hash).toString('base64'),
-    };
-    return this.make((base) => ({ ...base, ...identity, kind: 'call', spec, inputHash: hash }));
+    return this.make((base) => ({ ...base, kind: 'call', spec, inputHash: inputHash(spec.input) }));
   }
 
   /** @param duration milliseconds */
   sleep(duration: number): Promise<void> {
     const deadline = Math.min(Math.ceil(this.services.clock.now() + duration), Number.MAX_SAFE_INTEGER);
-    const identity = { subject: TIMER_SUBJECT, detail: String(duration) };
-    return this.make((base) => ({ ...base, ...identity, kind: 'timer', duration, deadline })) as Promise<void>;
+    return this.make((base) => ({ ...base, kind: 'timer', duration, deadline })) as Promise<void>;
   }
 
   step<T>(code: (step: { readonly key: string }) => T | Promise<T>, { name = '' }: { name?: string } = {}): Promise<T> {
-    const identity = { subject: STEP_SUBJECT, detail: name };
     const run = (key: string): unknown => code({ key });
-    return this.make((base) => ({ ...base, ...identity, kind: 'step', name, run })) as Promise<T>;
+    return this.make((base) => ({ ...base, kind: 'step', name, run })) as Promise<T>;
   }
 
   /** Replaces this call by another; the calling code never goes on. */

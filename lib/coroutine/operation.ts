@@ -10,7 +10,8 @@ interface Identity {
   readonly detail: string;
 }
 
-interface OperationState extends Identity {
+/** What all kinds of operations begin with. */
+export interface OperationBase {
   /** 0 until it has its place in the journal. */
   sequence: number;
   settled: boolean;
@@ -25,50 +26,59 @@ interface OperationState extends Identity {
   readonly promise: DurablePromise<unknown>;
 }
 
-export interface CallOperation extends OperationState {
+export interface CallOperation extends OperationBase {
   readonly kind: 'call';
   readonly spec: CallSpec;
   readonly inputHash: Uint8Array;
 }
 
-export interface TimerOperation extends OperationState {
+export interface TimerOperation extends OperationBase {
   readonly kind: 'timer';
   readonly duration: number;
   /** Milliseconds since 1970. */
   deadline: number;
 }
 
-export interface StepOperation extends OperationState {
+export interface StepOperation extends OperationBase {
   readonly kind: 'step';
   readonly name: string;
   readonly run: (key: string) => unknown;
 }
 
-/** What all kinds of operations begin with. */
-export type OperationBase = Omit<OperationState, keyof Identity>;
-
 export type Operation = CallOperation | TimerOperation | StepOperation;
 
-export const callSubject = (endpoint: string | undefined, name: string): string => `call ${endpoint ?? ''} ${name}`;
-export const TIMER_SUBJECT = 'timer';
-export const STEP_SUBJECT = 'step';
+/** What an operation is about: nobody asks unless there is a replay. */
+export function identityOf(operation: Operation): Identity {
+  switch (operation.kind) {
+    case 'call':
+      return call(operation.spec.endpoint ?? '', operation.spec.function, operation.inputHash);
+    case 'timer':
+      return timer(operation.duration);
+    case 'step':
+      return step(operation.name);
+  }
+}
 
 /** What a recorded operation is about, in the terms of those that are made now. */
-export function identityOf(recorded: RecordedOperation): Identity {
-  switch (recorded.kind.case) {
+export function identityOfRecorded({ kind }: RecordedOperation): Identity {
+  switch (kind.case) {
     case 'call':
-      return {
-        subject: callSubject(recorded.kind.value.endpoint, recorded.kind.value.function),
-        detail: Buffer.from(recorded.kind.value.inputHash).toString('base64'),
-      };
+      return call(kind.value.endpoint, kind.value.function, kind.value.inputHash);
     case 'timer':
-      return { subject: TIMER_SUBJECT, detail: String(recorded.kind.value.duration) };
+      return timer(kind.value.duration);
     case 'step':
-      return { subject: STEP_SUBJECT, detail: recorded.kind.value.name };
+      return step(kind.value.name);
     case undefined:
       return { subject: 'unknown', detail: '' };
   }
 }
+
+function call(endpoint: string, name: string, inputHash: Uint8Array): Identity {
+  return { subject: `call ${endpoint} ${name}`, detail: Buffer.from(inputHash).toString('base64') };
+}
+
+const timer = (duration: number | bigint): Identity => ({ subject: 'timer', detail: String(duration) });
+const step = (name: string): Identity => ({ subject: 'step', detail: name });
 
 /** An operation as a person would name it. */
 export function describeMade(operation: Operation): string {

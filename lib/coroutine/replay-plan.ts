@@ -1,5 +1,5 @@
 import type { Operation as RecordedOperation, Round } from '../gen/nestjs_dispatch/v1/journal_pb.js';
-import { identityOf, type Operation } from './operation.js';
+import { identityOf, identityOfRecorded, type Operation } from './operation.js';
 
 interface Expected {
   readonly recorded: RecordedOperation;
@@ -40,7 +40,7 @@ export class ReplayPlan {
     this.byRound.push([]);
     this.missingIn.push(0);
     for (const recorded of round.operations) {
-      const { subject, detail } = identityOf(recorded);
+      const { subject, detail } = identityOfRecorded(recorded);
       const open = recorded.beforeDelivery ? Math.max(0, this.lastDelivery - 1) : index;
       const one: Expected = { recorded, round: open, subject, made: false };
       this.byRound[open]?.push(one);
@@ -54,7 +54,8 @@ export class ReplayPlan {
 
   /** The recorded operation that this one repeats, or undefined where the journal has no more of its kind. */
   take(operation: Operation): RecordedOperation | undefined {
-    const queue = this.queues.get(keyOf(operation.subject, operation.detail));
+    const { subject, detail } = identityOf(operation);
+    const queue = this.queues.get(keyOf(subject, detail));
     if (queue === undefined) return undefined;
     while (queue.expected[queue.head]?.made === true) queue.head++;
     const expected = queue.expected[queue.head];
@@ -82,9 +83,16 @@ export class ReplayPlan {
    */
   alike(round: number, unmatched: readonly Operation[]): Pair[] {
     const pairs: Pair[] = [];
+    const bySubject = new Map<string, Operation[]>();
+    for (const operation of unmatched) {
+      const { subject } = identityOf(operation);
+      const made = bySubject.get(subject);
+      if (made === undefined) bySubject.set(subject, [operation]);
+      else made.push(operation);
+    }
     for (const expected of this.missingUpTo(round)) {
       const { subject, recorded } = expected;
-      const made = unmatched.filter((operation) => operation.subject === subject);
+      const made = bySubject.get(subject) ?? [];
       const inRound = (this.byRound[expected.round] ?? []).filter((other) => other.subject === subject);
       const [operation] = made;
       if (operation === undefined || made.length !== 1 || inRound.length !== 1) continue;
