@@ -37,6 +37,11 @@ export interface CallHeader {
   readonly priority: number;
   /** Calls of a function that have the same key start only as its limit for each key allows. Empty: it has none. */
   readonly key: string;
+  /**
+   * Only in a `SharedStore`, where a tree may have several branches, each with a process of its own: the id of the call
+   * that the branch begins with. Undefined: it is the branch of the root.
+   */
+  readonly branchId?: DispatchId | undefined;
 }
 
 /** What a call runs; a tail call replaces it. */
@@ -73,9 +78,15 @@ export interface FinishedCall {
   readonly status: Status;
   readonly result: CallResult;
   readonly finishedAt: Timestamp;
-  /** The result's place in the parent's inbox, counted from 1 for each incarnation of the parent; 0: not for the parent. */
+  /**
+   * The result's place in the parent's inbox, counted from 1 for each incarnation of the parent; 0: not for the parent.
+   * `UNPLACED`: the process that has the parent gives it a place.
+   */
   readonly inbox: number;
 }
+
+/** The place of a result that another process is to take in. Only in a `SharedStore`. */
+export const UNPLACED = -1;
 
 /** A change of the store. A commit applies a list of them in order, all or none. */
 export type Mutation =
@@ -84,7 +95,7 @@ export type Mutation =
       readonly header: CallHeader;
       readonly target: CallTarget;
       readonly progress: CallProgress;
-      /** Only for roots in a `SharedStore`: any process may claim it. Default: it is this process's. */
+      /** Only in a `SharedStore`, for the call that a branch begins with: any process may claim it. Default: it is this process's. */
       readonly free?: boolean;
     }
   | { readonly type: 'progress'; readonly id: DispatchId; readonly progress: CallProgress }
@@ -103,9 +114,17 @@ export type Mutation =
       readonly id: DispatchId;
       readonly journal: Uint8Array;
       readonly position: JournalPosition;
+      /** The version of the function that wrote it: `SharedStore` knows by it who can go on. Undefined: not known. */
+      readonly code?: string | undefined;
     }
   /** Replaces the call's whole state (endpoints that do not speak the extension). `typed`: a `typed_coroutine_state`. */
-  | { readonly type: 'state'; readonly id: DispatchId; readonly state: Uint8Array; readonly typed: boolean }
+  | {
+      readonly type: 'state';
+      readonly id: DispatchId;
+      readonly state: Uint8Array;
+      readonly typed: boolean;
+      readonly code?: string | undefined;
+    }
   /** Ends a call; its journal is removed. */
   | { readonly type: 'finish'; readonly id: DispatchId; readonly finished: FinishedCall }
   /** Removes finished calls for good. */
@@ -119,6 +138,8 @@ export interface CallRow {
   readonly position: JournalPosition;
   /** The journal is a whole state of an endpoint that does not speak the extension. */
   readonly foreignState: 'bytes' | 'typed' | undefined;
+  /** Only in a `SharedStore`: the version of the function that wrote the journal, where that is known. */
+  readonly code?: string | undefined;
   /** Set on finished calls; the result is loaded by `results`. */
   readonly finished: Omit<FinishedCall, 'result'> | undefined;
 }
@@ -160,6 +181,33 @@ export interface Recovery {
   }[];
   /** Calls whose runs were in flight when the last process ended without `close`. */
   readonly inFlight: DispatchId[];
+  /** Only in a `SharedStore`: children that begin branches of their own, and whose results their parents above do not have. */
+  readonly branches?: readonly BranchCall[];
+}
+
+/** A call that begins a branch, as the process that has its parent knows it. */
+export interface BranchCall {
+  readonly id: DispatchId;
+  readonly parentId: DispatchId;
+  readonly correlationId: bigint;
+  readonly parentIncarnation: number;
+}
+
+/** A branch whose first call has ended. */
+export interface EndedBranch extends BranchCall {
+  readonly state: FinishedCall['state'];
+  /** Undefined: it is large, and is loaded by `results`. */
+  readonly result: CallResult | undefined;
+}
+
+/** What a commit changes about branches in the hands of others. */
+export interface BranchChanges {
+  /** Results of branches that get their places in the inboxes of parents of this process. 0: nobody wants it. */
+  readonly placed: readonly { readonly id: DispatchId; readonly inbox: number }[];
+  /** Calls that whoever has them, now or later, is to cancel. */
+  readonly cancelled: readonly DispatchId[];
+  /** Calls of this process that take no results of branches any more, as they end. */
+  readonly deaf: readonly DispatchId[];
 }
 
 /**
@@ -221,26 +269,28 @@ export interface CallEnd {
   readonly finished: Omit<FinishedCall, 'inbox' | 'finishedAt'> | undefined;
 }
 
-/** Which roots a process can run. */
+/** Which calls a process can run. */
 export interface ClaimableFunctions {
   /** Endpoints of which only the functions below can be run here. Calls of any other endpoint can be run anywhere. */
   readonly endpoints: readonly string[];
   readonly functions: readonly {
     readonly endpoint: string;
     readonly function: string;
-    /** Roots of it that are claimed at a time, at most. Default: any number. */
+    /** Calls of it that are claimed at a time, at most. Default: any number. */
     readonly most?: number;
   }[];
 }
 
 /** What a store tells the process that it works for. It may be told at any time while the store is open. */
 export interface SharedStoreListener {
-  /** There may be roots to claim. */
+  /** There may be branches to claim. */
   claimable(): void;
   /** Another process has registered its functions. */
   functionsChanged(): void;
   /** A call that is watched has ended, or may have: notifications can be lost. */
   ended(id: DispatchId): void;
+  /** Branches may have ended whose results are for calls of this process: ask `endedBranches`. */
+  branchesEnded(): void;
   /** A call of this process is to be cancelled: ask `requestedCancels`. */
   cancelRequested(): void;
   /** Others may have taken over the calls of this process: see `StoreOwnershipLostError`. */
@@ -250,8 +300,9 @@ export interface SharedStoreListener {
 }
 
 /**
- * A store that several processes share. Each has calls of its own, whole trees of them: those that it created and those
- * that it claimed. When a process dies, others claim what it had; what it still tries to write then is refused.
+ * A store that several processes share. Each has calls of its own: those that it created and those that it claimed. They
+ * are claimed by branches: a root, or another call that was created free, with all below it up to where other branches begin. When
+ * a process dies, others claim what it had; what it still tries to write then is refused.
  */
 export interface SharedStore extends Store {
   /** How long, in milliseconds, a process that shows no sign of life keeps its calls. */
@@ -273,11 +324,15 @@ export interface SharedStore extends Store {
   /** Claims all that is claimable, whatever its function, and returns all that this process has. */
   recover(): Promise<Recovery>;
   /**
-   * Takes over trees that no living process has, at most so many, and returns what is in them. While several priorities
+   * Takes over branches that no living process has, at most so many, and returns what is in them. While several priorities
    * are there, nine in ten are of the highest; within a priority endpoints have equal parts, and so have the functions of
    * an endpoint. Of one function and priority the oldest go first.
+   * One whose first call has a journal goes to a process with the version that wrote it, while one is there.
    */
   claim(limit: number, functions: ClaimableFunctions): Promise<Recovery>;
+  commit(mutations: readonly Mutation[], branches?: BranchChanges): Promise<void>;
+  /** Branches that have ended, at most so many, and whose results are for calls of this process, which has not placed them. */
+  endedBranches(limit: number): Promise<EndedBranch[]>;
   /** How these calls have ended; those that are unknown are left out. */
   ends(ids: readonly DispatchId[]): Promise<CallEnd[]>;
   /** How many other processes share the work. */

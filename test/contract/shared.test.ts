@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { PostgresStore } from '../../lib/scheduler/index.js';
+import { type PostgresStore } from '../../lib/scheduler/index.js';
 import { MortalStore, TestDatabase } from '../support/postgres.js';
 
 let database: TestDatabase;

@@ -503,7 +503,7 @@ export function describeStore(name: string, make: () => Promise<StoreUnderTest>)
 
     describe('recovers', () => {
       it('nothing from nothing', async () => {
-        expect(await store.recover()).toEqual({ calls: [], undelivered: [], inFlight: [] });
+        expect(await store.recover()).toMatchObject({ calls: [], undelivered: [], inFlight: [] });
       });
 
       it('unfinished calls in the order of creation', async () => {

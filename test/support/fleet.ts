@@ -20,6 +20,8 @@ export const LEASE = 1_500;
 export interface MemberOptions {
   readonly scheduler?: SchedulerOptions;
   readonly store?: PostgresStoreOptions;
+  /** Of all its functions. */
+  readonly version?: string;
 }
 
 /** One of several schedulers on a database, each with functions of its own, in real time. */
@@ -44,7 +46,7 @@ export class Member {
     this.scheduler = new Scheduler(parts, options.scheduler);
     this.scheduler.setFunctions(
       LOCAL,
-      Object.keys(functions).map((name) => ({ name })),
+      Object.keys(functions).map((name) => ({ name, version: options.version })),
     );
   }
 

@@ -20,7 +20,7 @@ export class Cancellation {
 
   /** Cancels the unfinished children of a call that is not interested in them any more, with their trees. */
   cancelChildren(record: CallRecord): void {
-    if (!record.children) return;
+    if (!record.children && !record.branches) return;
     this.pushChildren(record);
     this.work();
   }
@@ -45,6 +45,7 @@ export class Cancellation {
 
   private pushChildren(record: CallRecord): void {
     for (const child of record.children ?? []) this.pending.push(child);
+    this.core.fleet?.branches.cancel(record);
   }
 
   private cancelOne(record: CallRecord): void {

@@ -1,6 +1,6 @@
 import { durationMs } from '@bufbuild/protobuf/wkt';
 import type { Call } from '../../gen/dispatch/sdk/v1/call_pb.js';
-import type { CallHeader, CallProgress, DispatchId, Timestamp } from '../store.js';
+import type { CallHeader, DispatchId, Timestamp } from '../store.js';
 import type { Core } from './core.js';
 import { childId } from './ids.js';
 import { isNative } from './native-waits.js';
@@ -37,7 +37,7 @@ export class Children {
     const { header, progress, highestCorrelation } = parent;
     for (const call of calls) {
       const id = childId(header.rootId, header.id, progress.incarnation, call.correlationId);
-      if (this.core.records.has(id) || made.has(id)) continue;
+      if (this.core.records.has(id) || parent.branches?.has(id) || made.has(id)) continue;
       made.set(id, call);
       if (highestCorrelation === undefined || call.correlationId <= highestCorrelation) doubtful.push(id);
     }
@@ -50,15 +50,23 @@ export class Children {
     const now = this.core.clock.now();
     const progress = freshProgress(now, 1);
     let highest = parent.highestCorrelation;
-    parent.children ??= new Set();
     for (const [id, call] of children) {
-      const child = this.childOf(parent, id, call, now, progress);
+      const header = this.headerOf(parent, id, call, now);
+      if (highest !== undefined && call.correlationId > highest) highest = call.correlationId;
+      const target = { endpoint: call.endpoint || parent.fn.endpoint, function: call.function, version: call.version };
+      if (this.core.fleet?.branchesOff(parent, target)) {
+        this.core.fleet.branches.make(parent, header, { ...target, input: call.input }, progress);
+        continue;
+      }
+      const fn = this.core.functions.entry(target.endpoint, target.function);
+      const child = new CallRecord(header, fn, call.version, progress);
+      child.parent = parent;
       this.core.add(child);
       this.core.payloads.holdInput(child, call.input);
       this.core.commits.create(child, call.input);
+      parent.children ??= new Set();
       parent.children.add(child);
       parent.outstanding += 1;
-      if (highest !== undefined && call.correlationId > highest) highest = call.correlationId;
       if (this.mayStartEarly(run, child)) {
         child.speculative = true;
         this.core.readiness.evaluate(child);
@@ -78,8 +86,8 @@ export class Children {
     return made;
   }
 
-  private childOf(parent: CallRecord, id: DispatchId, call: Call, now: Timestamp, progress: CallProgress): CallRecord {
-    const header: CallHeader = {
+  private headerOf(parent: CallRecord, id: DispatchId, call: Call, now: Timestamp): CallHeader {
+    return {
       id,
       parentId: parent.header.id,
       rootId: parent.header.rootId,
@@ -90,11 +98,8 @@ export class Children {
       // What an urgent call waits for is as urgent; its key is its own.
       priority: parent.header.priority,
       key: '',
+      branchId: parent.header.branchId,
     };
-    const fn = this.core.functions.entry(call.endpoint || parent.fn.endpoint, call.function);
-    const child = new CallRecord(header, fn, call.version, progress);
-    child.parent = parent;
-    return child;
   }
 
   /** A call has no more time than the one that made it, unless that cleans up, for which it has a time of its own. */

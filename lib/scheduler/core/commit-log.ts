@@ -1,6 +1,15 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { JournalPosition } from '../../protocol/index.js';
-import type { CallHeader, CallProgress, CallTarget, DispatchId, FinishedCall, Mutation } from '../store.js';
+import type {
+  BranchChanges,
+  CallHeader,
+  CallProgress,
+  CallTarget,
+  DispatchId,
+  FinishedCall,
+  Mutation,
+} from '../store.js';
+import type { Branch } from './branches.js';
 import type { CallRecord, Snapshot } from './record.js';
 
 /** Someone who waits until a batch is on disk. */
@@ -16,8 +25,12 @@ export class Batch {
   readonly touched: CallRecord[] = [];
   /** What these calls were before it; undefined: they did not exist. */
   readonly before: (Snapshot | undefined)[] = [];
-  /** Calls that it ends, in order of completion. */
-  readonly finished: CallRecord[] = [];
+  /** Calls that it ends, and results that it takes in from branches, in order. */
+  readonly ended: (CallRecord | Branch)[] = [];
+  /** Branches that it makes. */
+  readonly made: Branch[] = [];
+  private changes:
+    { placed: { id: DispatchId; inbox: number }[]; cancelled: DispatchId[]; deaf: DispatchId[] } | undefined;
   /** Calls whose running code is to hear of a cancellation. */
   readonly cancelled: CallRecord[] = [];
   readonly acknowledgements: Acknowledgement[] = [];
@@ -25,13 +38,21 @@ export class Batch {
   constructor(readonly sequence: number) {}
 
   get isEmpty(): boolean {
-    return this.mutations.length === 0 && this.acknowledgements.length === 0;
+    return this.mutations.length === 0 && this.changes === undefined && this.acknowledgements.length === 0;
+  }
+
+  get branches(): BranchChanges | undefined {
+    return this.changes;
+  }
+
+  changeBranches(): NonNullable<typeof this.changes> {
+    return (this.changes ??= { placed: [], cancelled: [], deaf: [] });
   }
 }
 
 /** What the commit log needs of the scheduler. */
 export interface CommitHost {
-  commit(mutations: readonly Mutation[]): Promise<void>;
+  commit(mutations: readonly Mutation[], branches: BranchChanges | undefined): Promise<void>;
   committed(batch: Batch): void;
   /** Nothing of these batches is in the store. */
   lost(batches: readonly Batch[], error: unknown): void;
@@ -81,6 +102,25 @@ export class CommitLog {
     this.add({ type: 'create', header, target, progress });
   }
 
+  /** A child that any process may claim. */
+  createBranch(branch: Branch, header: CallHeader, target: CallTarget, progress: CallProgress): void {
+    this.current.made.push(branch);
+    this.createFree(header, target, progress);
+  }
+
+  /** The result of a branch gets its place in the inbox of its parent. */
+  placeBranch(branch: Branch, inbox: number): void {
+    this.current.ended.push(branch);
+    this.current.changeBranches().placed.push({ id: branch.call.id, inbox });
+    this.host.requestTurn();
+  }
+
+  /** Another process has the call, or will have it, and is to cancel it. */
+  cancelBranch(id: DispatchId): void {
+    this.current.changeBranches().cancelled.push(id);
+    this.host.requestTurn();
+  }
+
   /** A root that is not for this process: any other may claim it. */
   createFree(header: CallHeader, target: CallTarget, progress: CallProgress): void {
     this.add({ type: 'create', header, target, progress, free: true });
@@ -122,20 +162,23 @@ export class CommitLog {
     this.touch(record);
     record.position = position;
     record.foreignState = undefined;
-    this.add({ type: 'append', id: record.id, journal, position });
+    record.code = codeOf(record);
+    this.add({ type: 'append', id: record.id, journal, position, code: record.code });
   }
 
   state(record: CallRecord, state: Uint8Array, typed: boolean, position: JournalPosition): void {
     this.touch(record);
     record.position = position;
     record.foreignState = typed ? 'typed' : 'bytes';
-    this.add({ type: 'state', id: record.id, state, typed });
+    record.code = codeOf(record);
+    this.add({ type: 'state', id: record.id, state, typed, code: record.code });
   }
 
   finish(record: CallRecord, finished: FinishedCall): void {
     this.touch(record);
     record.finished = finished;
-    this.current.finished.push(record);
+    this.current.ended.push(record);
+    if (record.branches !== undefined) this.current.changeBranches().deaf.push(record.id);
     this.add({ type: 'finish', id: record.id, finished });
   }
 
@@ -187,8 +230,8 @@ export class CommitLog {
     );
   }
 
-  private async write({ mutations }: Batch): Promise<void> {
-    if (mutations.length > 0) await this.host.commit(mutations);
+  private async write({ mutations, branches }: Batch): Promise<void> {
+    if (mutations.length > 0 || branches !== undefined) await this.host.commit(mutations, branches);
   }
 
   private succeeded(batch: Batch): void {
@@ -229,4 +272,10 @@ export class CommitLog {
     this.current.mutations.push(mutation);
     this.host.requestTurn();
   }
+}
+
+/** The version of the code that runs the call here; undefined where nobody has said. */
+function codeOf({ fn, version }: CallRecord): string | undefined {
+  const policy = fn.policy(version);
+  return policy && (policy.version ?? '');
 }

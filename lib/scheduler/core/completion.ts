@@ -2,7 +2,7 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import { CancelledError, Status, TimeoutError } from '../../errors/index.js';
 import type { Error as WireError } from '../../gen/dispatch/sdk/v1/error_pb.js';
 import { callResult } from '../../protocol/index.js';
-import type { FinishedCall } from '../store.js';
+import { UNPLACED, type FinishedCall } from '../store.js';
 import type { Core } from './core.js';
 import { errorForCaller } from './foreign.js';
 import type { CallRecord } from './record.js';
@@ -71,6 +71,7 @@ export class Completion {
     core.delivery.discard(record);
     for (const child of record.children ?? []) child.parent = undefined;
     record.children = undefined;
+    record.branches = undefined;
     core.intake.noteFinished(header.id);
     const { state, status, result } = finished;
     if (header.parentId === '' || core.waits.isAwaited(header.id))
@@ -86,12 +87,14 @@ export class Completion {
     if (record.header.parentIncarnation === parent.progress.incarnation) parent.outstanding -= 1;
     // Even when the parent has ended or begun again meanwhile: that is not committed yet, and may be lost.
     if (finished.inbox === 0) return;
-    core.delivery.add(parent, record, finished);
+    const { inbox, result } = finished;
+    core.delivery.add(parent, record.header, { inbox, result, failed: result.error !== undefined });
     core.readiness.evaluate(parent);
   }
 
   /** The result's place in the parent's inbox; 0 where the parent is past caring for it. */
   private placeFor({ parent, header }: CallRecord): number {
+    if (!parent && header.branchId === header.id) return UNPLACED;
     if (!parent || parent.finished || header.parentIncarnation !== parent.progress.incarnation) return 0;
     parent.inboxEnd += 1;
     return parent.inboxEnd;

@@ -1,5 +1,5 @@
 import type { Checkpoint, Clock } from '../../protocol/index.js';
-import { isShared, type DispatchId, type Mutation, type Store } from '../store.js';
+import { isShared, type BranchChanges, type DispatchId, type Mutation, type Store } from '../store.js';
 import type { Transport } from '../transport.js';
 import { Admission } from './admission.js';
 import { Cancellation } from './cancellation.js';
@@ -20,7 +20,7 @@ import { Payloads } from './payloads.js';
 import { Polls } from './polls.js';
 import type { Random } from './random.js';
 import { Readiness } from './readiness.js';
-import type { CallRecord } from './record.js';
+import { CallRecord } from './record.js';
 import type { Run, RunHost } from './run.js';
 import { Retention } from './retention.js';
 import { Runs } from './runs.js';
@@ -117,13 +117,16 @@ export class Core implements CommitHost, RunHost {
     });
   }
 
-  commit(mutations: readonly Mutation[]): Promise<void> {
-    return this.store.commit(mutations);
+  commit(mutations: readonly Mutation[], branches: BranchChanges | undefined): Promise<void> {
+    return this.fleet ? this.fleet.commit(mutations, branches) : this.store.commit(mutations);
   }
 
   committed(batch: Batch): void {
     this.outage.commitSucceeded();
-    for (const record of batch.finished) this.completion.reveal(record);
+    for (const ended of batch.ended) {
+      if (ended instanceof CallRecord) this.completion.reveal(ended);
+      else this.fleet?.branches.reveal(ended);
+    }
     for (const record of batch.touched) {
       if (record.finished || !this.commits.isCommitted(record)) continue;
       record.speculative = false;

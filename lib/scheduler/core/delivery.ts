@@ -1,6 +1,6 @@
 import type { CallResult } from '../../gen/dispatch/sdk/v1/call_pb.js';
 import { callResult } from '../../protocol/index.js';
-import type { DispatchId, FinishedCall, Recovery } from '../store.js';
+import type { CallHeader, DispatchId, Recovery } from '../store.js';
 import type { Core } from './core.js';
 import { foreignResult } from './foreign.js';
 import { resultBytes, resultSize } from './payloads.js';
@@ -18,25 +18,26 @@ type Taken =
   /** These have to be read from the store first. */
   | { readonly missing: readonly DispatchId[] };
 
+type Child = Pick<CallHeader, 'id' | 'correlationId' | 'parentIncarnation'>;
+
+/** How a child has ended, and the place of that in the parent's inbox. */
+interface ChildResult {
+  readonly inbox: number;
+  readonly result: CallResult | undefined;
+  readonly failed: boolean;
+}
+
 /** Brings committed results to the inboxes of parents, and from there into their resumes. */
 export class Delivery {
   constructor(private readonly core: Core) {}
 
-  /** Puts the committed result of a child into its parent's inbox. */
-  add(parent: CallRecord, { header }: CallRecord, finished: FinishedCall): void {
-    const bytes = resultBytes(finished.result);
-    const held = this.core.payloads.hold(bytes);
-    const result = held ? finished.result : undefined;
-    if (finished.result.error) parent.failedPlace = finished.inbox;
-    this.push(
-      parent,
-      header.parentIncarnation,
-      finished.inbox,
-      header.id,
-      header.correlationId,
-      result,
-      held ? bytes : 0,
-    );
+  /** Puts the committed result of a child into its parent's inbox. A result that is left out is read when it is needed. */
+  add(parent: CallRecord, child: Child, { inbox, result, failed }: ChildResult): void {
+    const bytes = result === undefined ? 0 : resultBytes(result);
+    const held = result !== undefined && this.core.payloads.hold(bytes);
+    if (failed) parent.failedPlace = inbox;
+    const { parentIncarnation, id, correlationId } = child;
+    this.push(parent, parentIncarnation, inbox, id, correlationId, held ? result : undefined, held ? bytes : 0);
   }
 
   /** The same for a child that finished in an earlier process. */

@@ -1,8 +1,18 @@
 import { CancelledError } from '../../errors/index.js';
-import type { ClaimableFunctions, DispatchId, Recovery, SharedStore, SharedStoreListener } from '../store.js';
+import type {
+  BranchChanges,
+  ClaimableFunctions,
+  DispatchId,
+  Mutation,
+  Recovery,
+  SharedStore,
+  SharedStoreListener,
+} from '../store.js';
+import { Branches } from './branches.js';
 import type { Core } from './core.js';
 import { forgetCalls } from './eviction.js';
 import { Neighbours } from './neighbours.js';
+import { NATIVE_ENDPOINT } from './native-waits.js';
 import type { Milliseconds } from './options.js';
 import type { CallRecord } from './record.js';
 import { adopt } from './recovery.js';
@@ -29,6 +39,7 @@ const MOST_NAMED = 100;
 /** This process among others that share its store: which calls it takes, which it leaves to others, and when it has lost all. */
 export class Fleet implements SharedStoreListener {
   readonly watches: Watches;
+  readonly branches: Branches;
   private readonly neighbours: Neighbours;
   private readonly poll = new Task(() => void this.look());
   private interval = SHORTEST_POLL;
@@ -53,6 +64,7 @@ export class Fleet implements SharedStoreListener {
     private readonly store: SharedStore,
   ) {
     this.watches = new Watches(core, store);
+    this.branches = new Branches(core, store);
     this.neighbours = new Neighbours(store);
   }
 
@@ -79,6 +91,7 @@ export class Fleet implements SharedStoreListener {
     this.isOpen = false;
     this.core.timers.clear(this.poll);
     await this.claiming;
+    await this.branches.rest();
     await this.rejoining;
   }
 
@@ -87,10 +100,31 @@ export class Fleet implements SharedStoreListener {
     const { core } = this;
     if (!core.settings.run || !core.active) return true;
     if (!core.functions.runsHere(endpoint, name)) {
-      this.name(name);
+      if (!this.neighbours.has(endpoint, name)) this.name(name);
       return true;
     }
     return this.neighbours.count > 0 && this.room - core.commits.backlog <= 0;
+  }
+
+  /** Whether a new child is for any process to claim, and begins a branch. */
+  branchesOff(
+    parent: CallRecord,
+    { endpoint, function: name }: { readonly endpoint: string; readonly function: string },
+  ): boolean {
+    const { core, neighbours } = this;
+    if (endpoint === NATIVE_ENDPOINT) return false;
+    if (!core.functions.runsHere(endpoint, name)) {
+      if (!neighbours.has(endpoint, name)) this.name(name);
+      return true;
+    }
+    if (neighbours.count === 0 || !neighbours.has(endpoint, name)) return false;
+    // Of another endpoint's errors its caller sees only a part, and which that is is known here.
+    if (endpoint !== parent.fn.endpoint && !core.transport.extended(parent.fn.endpoint)) return false;
+    return this.room - core.commits.backlog <= 0;
+  }
+
+  commit(mutations: readonly Mutation[], branches: BranchChanges | undefined): Promise<void> {
+    return this.store.commit(mutations, branches);
   }
 
   /** A turn of the event loop is over: there may be room again. */
@@ -115,6 +149,10 @@ export class Fleet implements SharedStoreListener {
 
   ended(id: DispatchId): void {
     this.watches.ended(id);
+  }
+
+  branchesEnded(): void {
+    if (this.isOpen) void this.branches.look();
   }
 
   cancelRequested(): void {
@@ -169,7 +207,7 @@ export class Fleet implements SharedStoreListener {
     this.hasMore = true;
     this.claim();
     this.watches.lookAtAll();
-    await Promise.all([this.claiming, this.carryOutCancels(), this.neighbours.look()]);
+    await Promise.all([this.claiming, this.carryOutCancels(), this.neighbours.look(), this.branches.look()]);
     if (!this.isRegistered) await this.register();
     this.interval = Math.min(LONGEST_POLL, this.interval * 2);
     this.schedule();
@@ -223,6 +261,7 @@ export class Fleet implements SharedStoreListener {
     const toCancel = await this.store.requestedCancels();
     await adopt(this.core, recovery, () => this.cancelAll(toCancel));
     await this.carryOutCancels();
+    void this.branches.look();
   }
 
   private welcome({ calls }: Recovery): void {

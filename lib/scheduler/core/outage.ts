@@ -1,4 +1,5 @@
 import { CancelledError } from '../../errors/index.js';
+import { Branch } from './branches.js';
 import { StoreConflictError, type DispatchId } from '../store.js';
 import type { Batch } from './commit-log.js';
 import type { Core } from './core.js';
@@ -34,6 +35,7 @@ export class Outage {
 
   /** What is not in the store has not happened: calls go back to where it has them. */
   commitFailed(batches: readonly Batch[], error: unknown): void {
+    for (const { made, ended } of batches) this.core.fleet?.branches.takeBack(made, ended.filter(isBranch));
     for (const batch of batches) this.takeBack(batch);
     // Whoever hears of it may go on at once, which is safe only now.
     for (const id of this.unmade.splice(0)) this.core.waits.forget(id);
@@ -141,6 +143,8 @@ export class Outage {
     core.admission.requestPump();
   }
 }
+
+const isBranch = (ended: unknown): ended is Branch => ended instanceof Branch;
 
 /** Without its full stop: the sentence that it becomes a part of has one. */
 function messageOf(error: unknown): string {

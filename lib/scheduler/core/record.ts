@@ -4,6 +4,7 @@ import type { JournalPosition } from '../../protocol/index.js';
 import type { CallHeader, CallProgress, CallRow, DispatchId, FinishedCall, Timestamp } from '../store.js';
 import { EMPTY_JOURNAL } from '../../protocol/index.js';
 import { type Deque } from './deque.js';
+import type { Branch } from './branches.js';
 import type { FunctionEntry } from './function-entry.js';
 import type { Key } from './key-queues.js';
 import type { RingItem } from './ring.js';
@@ -52,6 +53,8 @@ export class CallRecord implements Timed, RingItem<CallRecord> {
   progress: CallProgress;
   position: JournalPosition = EMPTY_JOURNAL;
   foreignState: CallRow['foreignState'] = undefined;
+  /** The version of the function that wrote the journal, where that is known. */
+  code: string | undefined = undefined;
   /** Set when it has ended; what is told to others has to wait for the commit. */
   finished: FinishedCall | undefined = undefined;
 
@@ -61,7 +64,9 @@ export class CallRecord implements Timed, RingItem<CallRecord> {
   parent: CallRecord | undefined = undefined;
   /** Children whose end is not committed, of earlier incarnations too. */
   children: Set<CallRecord> | undefined = undefined;
-  /** Those of the current incarnation. */
+  /** Children in the hands of other processes, of earlier incarnations too. */
+  branches: Map<DispatchId, Branch> | undefined = undefined;
+  /** Those of both that are of the current incarnation. */
   outstanding = 0;
   /** Committed results that are not known to be taken in, in order of completion. */
   inbox: Deque<InboxItem> | undefined = undefined;
@@ -173,6 +178,9 @@ export class CallRecord implements Timed, RingItem<CallRecord> {
     this.outstanding = 0;
     for (const child of this.children ?? []) {
       if (child.header.parentIncarnation === this.progress.incarnation) this.outstanding += 1;
+    }
+    for (const branch of this.branches?.values() ?? []) {
+      if (branch.isOutstanding) this.outstanding += 1;
     }
   }
 }

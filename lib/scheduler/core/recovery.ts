@@ -1,6 +1,7 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { Status } from '../../errors/index.js';
 import type { CallRow, DispatchId, Recovery } from '../store.js';
+import { adoptChild } from './branches.js';
 import type { Core } from './core.js';
 import { CallRecord } from './record.js';
 import { failure } from './results.js';
@@ -35,8 +36,9 @@ function takeUp(core: Core, id: DispatchId): void {
   core.readiness.evaluate(record);
 }
 
-async function takeIn(core: Core, { calls, inputs, undelivered, inFlight }: Recovery): Promise<void> {
+async function takeIn(core: Core, { calls, inputs, undelivered, inFlight, branches }: Recovery): Promise<void> {
   for (const row of calls) restore(core, row, inputs?.get(row.header.id));
+  if (branches) core.fleet?.branches.restore(branches);
   for (const item of undelivered) {
     const parent = core.records.get(item.parentId);
     if (parent) core.delivery.restore(parent, item);
@@ -59,6 +61,7 @@ function restore(core: Core, row: CallRow, input: Any | undefined): void {
   const record = new CallRecord(header, fn, target.version, progress);
   record.position = position;
   record.foreignState = foreignState;
+  record.code = row.code;
   record.inboxEnd = progress.delivered;
   if (record.hasState) record.highestCorrelation = undefined;
   if (progress.state === 'incompatible') core.parking.remember(record);
@@ -66,11 +69,7 @@ function restore(core: Core, row: CallRow, input: Any | undefined): void {
   core.add(record);
   core.keys.restore(record);
   const parent = core.records.get(header.parentId);
-  if (!parent) return;
-  record.parent = parent;
-  parent.children ??= new Set();
-  parent.children.add(record);
-  if (header.parentIncarnation === parent.progress.incarnation) parent.outstanding += 1;
+  if (parent) adoptChild(parent, record);
 }
 
 function countCrash(core: Core, record: CallRecord): void {

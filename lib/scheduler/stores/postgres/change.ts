@@ -21,6 +21,8 @@ export class Change {
   /** Where the journal ends; undefined: where the table says. */
   position: JournalPosition | undefined;
   journalKind: number = JournalKind.ROUNDS;
+  /** The version of the function that wrote the journal. */
+  code: string | undefined;
   /** What the table has of the journal goes. */
   clearsJournal = false;
   parts: JournalPart[] = [];
@@ -51,17 +53,19 @@ export class Change {
     this.setJournal(EMPTY_JOURNAL, JournalKind.ROUNDS, undefined);
   }
 
-  append(journal: Uint8Array, position: JournalPosition): void {
+  append({ journal, position, code }: Extract<Mutation, { type: 'append' }>): void {
     this.requireUnfinished();
     if (this.position === undefined) this.needsEnd = position.bytes - journal.length;
     this.position = position;
+    this.code = code;
     this.journalKind = JournalKind.ROUNDS;
     if (journal.length > 0) this.parts.push({ endsAt: position.bytes, bytes: journal });
   }
 
-  setState(position: JournalPosition, typed: boolean, state: Uint8Array): void {
+  setState(position: JournalPosition, { typed, state, code }: Extract<Mutation, { type: 'state' }>): void {
     this.requireUnfinished();
     this.setJournal(position, typed ? JournalKind.TYPED : JournalKind.BYTES, state);
+    this.code = code;
   }
 
   finish(finished: FinishedCall): void {
@@ -72,6 +76,7 @@ export class Change {
 
   private setJournal(position: JournalPosition, kind: number, bytes: Uint8Array | undefined): void {
     this.position = position;
+    this.code = undefined;
     this.journalKind = kind;
     this.clearsJournal = this.create === undefined;
     this.parts = bytes === undefined || bytes.length === 0 ? [] : [{ endsAt: bytes.length, bytes }];

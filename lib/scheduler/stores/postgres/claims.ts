@@ -1,7 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { AnySchema } from '@bufbuild/protobuf/wkt';
 import type { Any } from '@bufbuild/protobuf/wkt';
-import type { ClaimableFunctions, DispatchId, Recovery } from '../../store.js';
+import type { BranchCall, ClaimableFunctions, DispatchId, Recovery } from '../../store.js';
 import * as arrays from './arrays.js';
 import type { Committer } from './committer.js';
 import type { Connection, SqlRow, SqlValue, Statement } from './connection.js';
@@ -10,7 +10,7 @@ import type { Statements } from './statements.js';
 
 const NOTHING: Recovery = { calls: [], undelivered: [], inFlight: [] };
 
-/** Takes over trees of calls that no living process has. */
+/** Takes over branches of calls that no living process has. */
 export class Claims {
   constructor(
     private readonly statements: Statements,
@@ -23,8 +23,8 @@ export class Claims {
     return this.committer.inTurn(async (connection) => {
       await connection.query('BEGIN');
       try {
-        const roots = await this.findRoots(connection, limit, functions);
-        if (roots.length > 0) return await this.takeOver(connection, roots);
+        const heads = await this.findHeads(connection, limit, functions);
+        if (heads.length > 0) return await this.takeOver(connection, heads);
         await connection.query('ROLLBACK');
         return NOTHING;
       } catch (error) {
@@ -34,8 +34,8 @@ export class Claims {
     });
   }
 
-  /** Locks the roots, so that of two processes that look for work each finds other roots. */
-  private async findRoots(
+  /** Locks them, so that of two processes that look for work each finds others. */
+  private async findHeads(
     connection: Connection,
     limit: number,
     functions: ClaimableFunctions | undefined,
@@ -44,27 +44,29 @@ export class Claims {
     const found = new Set<DispatchId>();
     const look = async (statement: Statement, values: readonly SqlValue[] = []): Promise<void> => {
       if (found.size >= limit) return;
-      const { rows } = await connection.run(statement, [...values, limit - found.size]);
+      const { rows } = await connection.run(statement, [limit - found.size, ...values]);
       for (const row of rows) found.add(text(row[0]));
     };
-    const fair = parametersOf(functions, limit);
-    await look(statements.claimRoots, fair);
+    const fair = [this.process, ...parametersOf(functions, limit)];
+    await look(statements.claimHeads, fair);
     // Those whose turn it was are in other hands by now.
-    if (found.size === 0) await look(statements.claimAnyRoots, fair);
+    if (found.size === 0) await look(statements.claimAnyHeads, fair);
     await look(statements.claimCancelled);
-    await look(statements.claimEndedRoots);
+    await look(statements.claimExpired);
+    await look(statements.claimEndedHeads);
     return [...found];
   }
 
-  private async takeOver(connection: Connection, roots: readonly DispatchId[]): Promise<Recovery> {
+  private async takeOver(connection: Connection, heads: readonly DispatchId[]): Promise<Recovery> {
     const { statements, committer, process } = this;
-    const trees = arrays.texts(roots);
+    const branches = arrays.texts(heads);
     await committer.fence(connection);
-    const taken = await connection.run(statements.takeOver, [process, trees]);
+    const taken = await connection.run(statements.takeOver, [process, branches]);
     const rows = [...taken.rows].sort((a, b) => number(a[0]) - number(b[0]));
     const calls = rows.map(callRow);
     const ids = arrays.texts(calls.map(({ header }) => header.id));
-    const undelivered = await connection.run(statements.undeliveredInTrees, [process, trees]);
+    const undelivered = await connection.run(statements.undeliveredInBranches, [process, branches]);
+    const others = await connection.run(statements.branchesOfBranches, [process, branches]);
     const inFlight = await connection.run(statements.inFlight, [ids]);
     await committer.end(connection);
     return {
@@ -72,6 +74,7 @@ export class Claims {
       inputs: inputsOf(rows),
       undelivered: undelivered.rows.map(undeliveredOf),
       inFlight: inFlight.rows.map((row) => text(row[0])),
+      branches: others.rows.map(branchOf),
     };
   }
 }
@@ -88,6 +91,15 @@ function inputsOf(rows: readonly SqlRow[]): Map<DispatchId, Any> {
 
 export function undeliveredOf(row: SqlRow): Recovery['undelivered'][number] {
   return { id: text(row[0]), parentId: text(row[1]), correlationId: correlationId(row[2]), inbox: number(row[3]) };
+}
+
+export function branchOf(row: SqlRow): BranchCall {
+  return {
+    id: text(row[0]),
+    parentId: text(row[1]),
+    correlationId: correlationId(row[2]),
+    parentIncarnation: number(row[3]),
+  };
 }
 
 /** Without functions no endpoint is said to have only some: all are claimed. */

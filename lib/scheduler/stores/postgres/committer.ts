@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Mutation } from '../../store.js';
+import type { BranchChanges, Mutation } from '../../store.js';
 import { StoreError, StoreOwnershipLostError } from '../../store.js';
 import type { Answer, Connection } from './connection.js';
 import type { ConnectionSlot } from './connection.slot.js';
@@ -43,8 +43,8 @@ export class Committer {
 
   constructor(private readonly parts: CommitterParts) {}
 
-  commit(mutations: readonly Mutation[]): Promise<void> {
-    return this.inTurn((connection) => this.write(connection, mutations, true));
+  commit(mutations: readonly Mutation[], branches?: BranchChanges): Promise<void> {
+    return this.inTurn((connection) => this.write(connection, mutations, branches, true));
   }
 
   /** The process counts as dead: nothing is written any more. */
@@ -113,15 +113,23 @@ export class Committer {
   }
 
   /** @param mayRepeat when the connection turns out to be lost before there was any COMMIT */
-  private async write(connection: Connection, mutations: readonly Mutation[], mayRepeat: boolean): Promise<void> {
+  private async write(
+    connection: Connection,
+    mutations: readonly Mutation[],
+    branches: BranchChanges | undefined,
+    mayRepeat: boolean,
+  ): Promise<void> {
     const groups = groupsOf(this.parts.store, mutations);
     const begun = connection.query('BEGIN');
     const fence = this.sendFence(connection);
     const sent = groups.flatMap((group) => this.parts.writer.send(connection, group));
+    if (branches) sent.push(...this.parts.writer.sendBranches(connection, branches));
     const answers = await Promise.allSettled([begun, fence, ...sent.map(({ answer }) => answer)]);
     const failed = answers.find((answer) => answer.status === 'rejected' && !isFollowUp(answer.reason));
     if (failed?.status === 'rejected') {
-      if (connection.isLost && mayRepeat) return this.write(await this.parts.connection.get(), mutations, false);
+      if (connection.isLost && mayRepeat) {
+        return this.write(await this.parts.connection.get(), mutations, branches, false);
+      }
       await rollBack(connection);
       throw failed.reason;
     }

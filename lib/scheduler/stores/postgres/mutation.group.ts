@@ -63,13 +63,13 @@ export class MutationGroup {
         this.requireUnfinished(change, mutation.type);
         this.requireEnd(change, mutation);
         this.bytes += mutation.journal.length;
-        change.append(mutation.journal, mutation.position);
+        change.append(mutation);
         return true;
       case 'state': {
         this.requireUnfinished(change, mutation.type);
-        const { state, typed } = mutation;
+        const { state } = mutation;
         this.bytes += state.length;
-        change.setState({ bytes: state.length, digest: crc32(state) }, typed, state);
+        change.setState({ bytes: state.length, digest: crc32(state) }, mutation);
         return true;
       }
       case 'finish':

@@ -1,4 +1,4 @@
-import type { DispatchId, Mutation, StoreError } from '../../store.js';
+import { UNPLACED, type BranchChanges, type DispatchId, type Mutation, type StoreError } from '../../store.js';
 import { encodeAny, encodeResult } from '../../../protocol/index.js';
 import * as refusals from '../refusals.js';
 import * as arrays from './arrays.js';
@@ -57,6 +57,29 @@ export class MutationWriter {
     return sent;
   }
 
+  /** Sends what changes about branches in the hands of others. */
+  sendBranches(connection: Connection, { placed, cancelled, deaf }: BranchChanges): Sent[] {
+    const sent: Sent[] = [];
+    const { statements } = this.parts;
+    const send = (statement: Statement, values: SqlValue[], expected?: number): void => {
+      const answer = connection.run(statement, values);
+      answer.catch(() => undefined);
+      sent.push({ answer, expected });
+    };
+    if (placed.length > 0) {
+      const places = [arrays.texts(placed.map(({ id }) => id)), arrays.numbers(placed.map(({ inbox }) => inbox))];
+      send(statements.place, places, placed.length);
+    }
+    if (deaf.length > 0) send(statements.dropResultsFor, [arrays.texts(deaf)]);
+    if (cancelled.length > 0) {
+      const ids = [arrays.texts(cancelled)];
+      send(statements.requestCancels, ids);
+      send(statements.tellOwners, ids);
+      send(statements.tellFree, []);
+    }
+    return sent;
+  }
+
   /** Why the group was not written wholly. The transaction was rolled back. */
   async refusal(connection: Connection, mutations: readonly Mutation[]): Promise<StoreError | undefined> {
     const { statements, owner } = this.parts;
@@ -104,6 +127,12 @@ export class MutationWriter {
     const { statements } = this.parts;
     const ended = changes.filter((change) => change.finished !== undefined);
     if (ended.length > 0) send(statements.tellWaiting, [arrays.texts(idsOf(ended))]);
+    const unplaced = ended.filter(({ finished }) => finished?.inbox === UNPLACED);
+    if (unplaced.length > 0) {
+      const ids = arrays.texts(idsOf(unplaced));
+      send(statements.dropUnwanted, [ids]);
+      send(statements.tellParents, [ids]);
+    }
     if (changes.some((change) => change.isFree)) send(statements.tellFree, []);
   }
 }
@@ -157,6 +186,8 @@ function columnsOfNew(changes: readonly Change[]): string[] {
     numbers(rows.map(({ position }) => position?.digest ?? 0)),
     numbers(rows.map(({ journalKind }) => journalKind)),
     ...columnsOfEnds(changes),
+    texts(rows.map(({ header }) => header.branchId ?? null)),
+    texts(changes.map(({ code }) => code ?? null)),
   ];
 }
 
@@ -189,6 +220,7 @@ function columnsOfChanged(changes: readonly Change[]): string[] {
     numbers(changes.map(({ position }) => position?.digest ?? null)),
     numbers(changes.map(({ position, journalKind }) => (position ? journalKind : null))),
     ...columnsOfEnds(changes),
+    arrays.texts(changes.map(({ code }) => code ?? null)),
   ];
 }
 

@@ -5,12 +5,14 @@ import { CallResultSchema } from '../../../gen/dispatch/sdk/v1/call_pb.js';
 import type { CallResult } from '../../../gen/dispatch/sdk/v1/call_pb.js';
 import { StoreError } from '../../store.js';
 import type {
+  BranchChanges,
   CallEnd,
   CallFilter,
   CallPage,
   CallRow,
   ClaimableFunctions,
   DispatchId,
+  EndedBranch,
   Mutation,
   Recovery,
   RegisteredFunction,
@@ -21,7 +23,8 @@ import type {
 } from '../../store.js';
 import * as arrays from './arrays.js';
 import { listQuery } from './call.list.js';
-import { undeliveredOf } from './claims.js';
+import { DamagedError, isEnd, stateOf } from '../call.codes.js';
+import { branchOf, undeliveredOf } from './claims.js';
 import { Connection } from './connection.js';
 import { loadDriver } from './driver.js';
 import type { PostgresDriver } from './driver.js';
@@ -65,6 +68,7 @@ const NOBODY: Member = {
     claimable: () => undefined,
     functionsChanged: () => undefined,
     ended: () => undefined,
+    branchesEnded: () => undefined,
     cancelRequested: () => undefined,
     ownershipLost: () => undefined,
     warn: () => undefined,
@@ -149,7 +153,13 @@ export class PostgresStore implements SharedStore {
         const { rows } = await connection.run(statements.unfinished, [session.process]);
         const calls = rows.map(callRow);
         const undelivered = await connection.run(statements.undelivered, [session.process]);
-        return { calls, undelivered: undelivered.rows.map(undeliveredOf), inFlight: [...session.inFlight] };
+        const branches = await connection.run(statements.branches, [session.process]);
+        return {
+          calls,
+          undelivered: undelivered.rows.map(undeliveredOf),
+          inFlight: [...session.inFlight],
+          branches: branches.rows.map(branchOf),
+        };
       });
     });
   }
@@ -158,10 +168,10 @@ export class PostgresStore implements SharedStore {
     return this.take(limit, functions);
   }
 
-  commit(mutations: readonly Mutation[]): Promise<void> {
+  commit(mutations: readonly Mutation[], branches?: BranchChanges): Promise<void> {
     return this.use(async (session) => {
-      if (mutations.length === 0) return;
-      await session.committer.commit(mutations);
+      if (mutations.length === 0 && branches === undefined) return;
+      await session.committer.commit(mutations, branches);
       session.marks.wrote(mutations.flatMap((mutation) => (mutation.type === 'create' ? [] : idsIn(mutation))));
     });
   }
@@ -213,6 +223,18 @@ export class PostgresStore implements SharedStore {
       return ids.map((id) => {
         const result = found.get(id);
         return result && fromBinary(CallResultSchema, result);
+      });
+    });
+  }
+
+  async endedBranches(limit: number): Promise<EndedBranch[]> {
+    const { process } = this.requireOpen();
+    return this.read(async (connection, statements) => {
+      const { rows } = await connection.run(statements.endedBranches, [process, limit]);
+      return rows.map((row) => {
+        const [state, bytes] = [stateOf(number(row[4])), bytesOf(row[5])];
+        if (!isEnd(state)) throw new DamagedError('a result belongs to a call that has not finished');
+        return { ...branchOf(row), state, result: bytes && fromBinary(CallResultSchema, bytes) };
       });
     });
   }

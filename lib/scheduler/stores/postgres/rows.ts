@@ -35,6 +35,8 @@ export const CALL_COLUMNS = [
   'inbox',
   'priority',
   'key',
+  'branch',
+  'code',
 ] as const;
 
 export function callRow(row: SqlRow): CallRow {
@@ -50,6 +52,7 @@ export function callRow(row: SqlRow): CallRow {
       expiresAt: optional(row[7]),
       priority: number(row[27]),
       key: text(row[28]),
+      branchId: row[29] === null ? undefined : text(row[29]),
     },
     target: { endpoint: text(row[8]), function: text(row[9]), version: text(row[10]) },
     progress: {
@@ -66,6 +69,7 @@ export function callRow(row: SqlRow): CallRow {
     },
     position: { bytes: number(row[21]), digest: number(row[22]) },
     foreignState: foreignStateOf(number(row[23])),
+    code: row[30] === null ? undefined : text(row[30]),
     finished: finished(state, row),
   };
 }

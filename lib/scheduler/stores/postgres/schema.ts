@@ -3,7 +3,7 @@ import type { Connection } from './connection.js';
 import { isSchemaMissing } from './errors.js';
 
 /** What brings the tables from one version to the next. Never change one that was released: add another. */
-const MIGRATIONS: readonly ((schema: string) => string)[] = [firstVersion, registrations, fairClaims];
+const MIGRATIONS: readonly ((schema: string) => string)[] = [firstVersion, registrations, fairClaims, branches];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
@@ -32,7 +32,6 @@ function firstVersion(schema: string): string {
     -- It was closed, or found dead. Nothing that it commits counts from then on.
     ended_at timestamptz
   ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 100, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
-  CREATE INDEX ended_processes ON ${schema}.processes (id) WHERE ended_at IS NOT NULL;
 
   CREATE TABLE ${schema}.calls (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -129,6 +128,27 @@ function fairClaims(schema: string): string {
     WHERE finished_at IS NULL AND parent IS NULL;
   DROP INDEX ${schema}.unfinished_roots;
   CREATE INDEX ended_processes ON ${schema}.processes (id) WHERE ended_at IS NOT NULL;
+  `;
+}
+
+/**
+ * `branch` is the call that a call's branch begins with, null for the root's branch: all unfinished calls of a branch have
+ * the same owner. `head` calls begin one. An `inbox` below 0 is a result that the owner of the parent has yet to place.
+ * `code` is the version of the function that wrote the journal.
+ */
+function branches(schema: string): string {
+  return `
+  ALTER TABLE ${schema}.calls
+    ADD COLUMN branch text COLLATE "C",
+    ADD COLUMN code text COLLATE "C",
+    ADD COLUMN head boolean NOT NULL GENERATED ALWAYS AS (parent IS NULL OR branch IS NOT DISTINCT FROM id) STORED;
+  DROP INDEX ${schema}.unfinished_roots_by_function, ${schema}.unfinished_children;
+  CREATE INDEX unfinished_heads ON ${schema}.calls (coalesce(owner, 0), endpoint, function, priority DESC, seq)
+    WHERE finished_at IS NULL AND head;
+  CREATE INDEX expiring_heads ON ${schema}.calls (expires_at) WHERE finished_at IS NULL AND head AND expires_at IS NOT NULL;
+  CREATE INDEX unfinished_members ON ${schema}.calls (owner, root) WHERE finished_at IS NULL AND NOT head;
+  CREATE INDEX unfinished_branches ON ${schema}.calls (branch) WHERE finished_at IS NULL AND branch IS NOT NULL;
+  CREATE INDEX unplaced_results ON ${schema}.calls (parent) WHERE inbox < 0;
   `;
 }
 

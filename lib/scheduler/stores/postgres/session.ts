@@ -95,6 +95,7 @@ export class Session {
     await first.run(statements.forgetMarks);
     await first.run(statements.forgetWaits);
     await first.run(statements.forgetRegistrations);
+    await first.run(statements.dropResultsOfEnded);
     const session = new Session(parts, number(rows[0]?.[0]));
     try {
       await session.control.get();
@@ -193,6 +194,7 @@ export class Session {
     for (const id of this.watched) listener.ended(id);
     listener.claimable();
     listener.functionsChanged();
+    listener.branchesEnded();
     listener.cancelRequested();
     queueMicrotask(() => this.marks.flush());
     return control;
@@ -201,6 +203,7 @@ export class Session {
 
 function tellOwn(listener: SharedStoreListener, payload: string): void {
   if (payload === '') listener.cancelRequested();
+  else if (payload === 'branches') listener.branchesEnded();
   else listener.ended(payload);
 }
 

@@ -9,26 +9,47 @@ const columns = (table: string): string => CALL_COLUMNS.map((column) => `${table
 /** Inputs up to so many bytes come with the calls that are claimed. */
 const SMALL_INPUT = 4_096;
 
-/** The unfinished calls of the process $1. Roots and their descendants have an index each. */
+/** The unfinished calls of the process $1. Those that begin branches have an index of their own. */
 const ofOwner = (calls: string): string => `
-  SELECT seq FROM ${calls} WHERE finished_at IS NULL AND parent IS NULL AND coalesce(owner, 0) = $1
-  UNION ALL SELECT seq FROM ${calls} WHERE finished_at IS NULL AND parent IS NOT NULL AND owner = $1`;
+  SELECT seq FROM ${calls} WHERE finished_at IS NULL AND head AND coalesce(owner, 0) = $1
+  UNION ALL SELECT seq FROM ${calls} WHERE finished_at IS NULL AND NOT head AND owner = $1`;
 
-/** The unfinished calls in the trees of the roots $2. */
-const inTrees = (calls: string): string => `
-  SELECT seq FROM unnest($2::text[]) AS tree (root) JOIN ${calls} AS call ON call.id = tree.root
+/** The unfinished calls in the branches that begin with $2. */
+const inBranches = (calls: string): string => `
+  SELECT seq FROM unnest($2::text[]) AS taken (head) JOIN ${calls} AS call ON call.id = taken.head
   WHERE call.finished_at IS NULL
-  UNION ALL SELECT seq FROM unnest($2::text[]) AS tree (root) JOIN ${calls} AS call ON call.root = tree.root
-  WHERE call.finished_at IS NULL AND call.parent IS NOT NULL`;
+  UNION ALL SELECT seq FROM unnest($2::text[]) AS taken (head) JOIN ${calls} AS call ON call.branch = taken.head
+  WHERE call.finished_at IS NULL AND call.branch IS NOT NULL AND NOT call.head
+  UNION ALL SELECT seq FROM unnest($2::text[]) AS taken (head) JOIN ${calls} AS call ON call.root = taken.head
+  WHERE call.finished_at IS NULL AND call.parent IS NOT NULL AND call.branch IS NULL`;
+
+/** Only a call with a state has children that matter to it: most have none, and nobody has to look for any. */
+const HAS_STATE = '(parent.journal_bytes > 0 OR parent.min_results > 0)';
 
 /** Results that parents, by their numbers, have not taken in. */
 const undeliveredTo = (calls: string, parents: string): string => `
   SELECT child.id, parent.id, child.correlation, child.inbox
   FROM ${calls} AS parent JOIN ${calls} AS child ON child.root = parent.root AND child.parent = parent.id
-  WHERE parent.owner = $1 AND parent.seq IN (${parents})
+  WHERE parent.owner = $1 AND parent.seq IN (${parents}) AND ${HAS_STATE}
     AND child.finished_at IS NOT NULL AND child.inbox > parent.delivered
     AND child.parent_incarnation = parent.incarnation
   ORDER BY parent.seq, child.inbox`;
+
+interface Tables {
+  readonly calls: string;
+  readonly processes: string;
+  readonly registrations: string;
+}
+
+/** What a version has recorded goes to a process with that version, while one is there: whether it is another than $2. */
+const isElsewhere = ({ registrations, processes }: Tables): string => {
+  const known = `
+    SELECT FROM ${registrations} AS registration
+    WHERE registration.endpoint = call.endpoint AND registration.function = call.function AND registration.version = call.code`;
+  return `call.journal_bytes > 0 AND call.code IS NOT NULL
+    AND EXISTS (${known} AND registration.process IN (SELECT id FROM ${processes} WHERE ended_at IS NULL))
+    AND NOT EXISTS (${known} AND registration.process = $2)`;
+};
 
 /** The parts of a level are its whole, without a rest: each begins where the one before ended. */
 const FAIR_QUOTA = 'floor(level * until / parts + 1e-6) - floor(level * (until - part) / parts + 1e-6)';
@@ -37,51 +58,52 @@ const FAIR_QUOTA = 'floor(level * until / parts + 1e-6) - floor(level * (until -
 const LAST_NAME = '~';
 
 /**
- * Roots that no living process has, fairly: of those that are there, higher priorities get nine tenths; within them
+ * Branches that no living process has, fairly: of those that are there, higher priorities get nine tenths; within them
  * endpoints get equal parts, and so do the functions of each endpoint. Another process that claims at the same time gets
  * others.
  *
- * $1: endpoints of which only the functions $2, $3 are claimed, and at most $4 of each. $5: how many roots.
+ * $1: how many. $2: the process. $3: endpoints of which only the functions $4, $5 are claimed, and at most $6 of each.
  *
  * What there is, the index tells by a jump for each function and priority, so that it costs the same however many calls
  * wait.
  *
- * @param quota how many of the roots of a function and priority
+ * @param quota how many of the branches of a function and priority
  */
-function claimRoots(calls: string, processes: string, quota: string): string {
-  const isRoot = 'finished_at IS NULL AND parent IS NULL';
+function claimHeads(tables: Tables, quota: string): string {
+  const { calls, processes } = tables;
+  const isHead = 'finished_at IS NULL AND head';
   const owner = 'coalesce(call.owner, 0)';
   return `
     WITH RECURSIVE owned (owner) AS (
-      (SELECT ${owner} FROM ${calls} AS call WHERE ${isRoot} ORDER BY ${owner} LIMIT 1)
+      (SELECT ${owner} FROM ${calls} AS call WHERE ${isHead} ORDER BY ${owner} LIMIT 1)
       UNION ALL
       SELECT next.owner FROM owned CROSS JOIN LATERAL (
-        SELECT ${owner} AS owner FROM ${calls} AS call WHERE ${isRoot} AND ${owner} > owned.owner
+        SELECT ${owner} AS owner FROM ${calls} AS call WHERE ${isHead} AND ${owner} > owned.owner
         ORDER BY ${owner} LIMIT 1) AS next
     ), former (owner) AS MATERIALIZED (
       SELECT owner FROM owned WHERE owner = 0 OR owner IN (SELECT id FROM ${processes} WHERE ended_at IS NOT NULL)
     ), met (owner, endpoint, function) AS (
       SELECT former.owner, first.endpoint, first.function FROM former CROSS JOIN LATERAL (
-        SELECT endpoint, function FROM ${calls} AS call WHERE ${isRoot} AND ${owner} = former.owner
+        SELECT endpoint, function FROM ${calls} AS call WHERE ${isHead} AND ${owner} = former.owner
         ORDER BY endpoint, function LIMIT 1) AS first
       UNION ALL
       SELECT met.owner, next.endpoint, next.function FROM met CROSS JOIN LATERAL (
-        SELECT endpoint, function FROM ${calls} AS call WHERE ${isRoot} AND ${owner} = met.owner
+        SELECT endpoint, function FROM ${calls} AS call WHERE ${isHead} AND ${owner} = met.owner
           AND (endpoint, function) >
-            (met.endpoint, CASE WHEN met.endpoint = ANY ($1::text[]) THEN '${LAST_NAME}' ELSE met.function END)
+            (met.endpoint, CASE WHEN met.endpoint = ANY ($3::text[]) THEN '${LAST_NAME}' ELSE met.function END)
         ORDER BY endpoint, function LIMIT 1) AS next
     ), here (owner, endpoint, function, most) AS (
-      SELECT owner, endpoint, function, $5::int FROM met WHERE endpoint <> ALL ($1)
+      SELECT owner, endpoint, function, $1::int FROM met WHERE endpoint <> ALL ($3)
       UNION ALL
-      SELECT former.owner, known.* FROM former CROSS JOIN unnest($2::text[], $3::text[], $4::int[]) AS known
+      SELECT former.owner, known.* FROM former CROSS JOIN unnest($4::text[], $5::text[], $6::int[]) AS known
     ), lanes (owner, endpoint, function, most, priority) AS (
       SELECT here.*, first.priority FROM here CROSS JOIN LATERAL (
-        SELECT priority FROM ${calls} AS call WHERE ${isRoot} AND ${owner} = here.owner
+        SELECT priority FROM ${calls} AS call WHERE ${isHead} AND ${owner} = here.owner
           AND endpoint = here.endpoint AND function = here.function
         ORDER BY priority DESC LIMIT 1) AS first
       UNION ALL
       SELECT lanes.owner, lanes.endpoint, lanes.function, lanes.most, next.priority FROM lanes CROSS JOIN LATERAL (
-        SELECT priority FROM ${calls} AS call WHERE ${isRoot} AND ${owner} = lanes.owner
+        SELECT priority FROM ${calls} AS call WHERE ${isHead} AND ${owner} = lanes.owner
           AND endpoint = lanes.endpoint AND function = lanes.function AND priority < lanes.priority
         ORDER BY priority DESC LIMIT 1) AS next
     ), leveled AS (
@@ -90,10 +112,10 @@ function claimRoots(calls: string, processes: string, quota: string): string {
     ), weighed AS (
       SELECT *, 1.0 / count(*) OVER (PARTITION BY is_highest, endpoint) AS part FROM leveled
     ), split AS MATERIALIZED (
-      SELECT floor($5::int / 10.0 + random()) AS lower
+      SELECT floor($1::int / 10.0 + random()) AS lower
     ), shared AS (
       SELECT weighed.*,
-        CASE WHEN NOT is_highest THEN split.lower WHEN bool_or(NOT is_highest) OVER () THEN $5 - split.lower ELSE $5 END AS level,
+        CASE WHEN NOT is_highest THEN split.lower WHEN bool_or(NOT is_highest) OVER () THEN $1 - split.lower ELSE $1 END AS level,
         sum(part) OVER (PARTITION BY is_highest) AS parts,
         sum(part) OVER (PARTITION BY is_highest ORDER BY turn) AS until
       FROM weighed, split
@@ -101,16 +123,24 @@ function claimRoots(calls: string, processes: string, quota: string): string {
       SELECT *, least(most, ${quota})::int AS quota FROM shared ORDER BY priority DESC, turn
     )
     SELECT found.id FROM ordered CROSS JOIN LATERAL (
-      SELECT id FROM ${calls} AS call WHERE ${isRoot} AND ${owner} = ordered.owner
+      SELECT id FROM ${calls} AS call WHERE ${isHead} AND ${owner} = ordered.owner
         AND endpoint = ordered.endpoint AND function = ordered.function AND priority = ordered.priority
-      ORDER BY seq LIMIT ordered.quota FOR UPDATE SKIP LOCKED) AS found
-    LIMIT $5`;
+        AND NOT (${isElsewhere(tables)})
+      ORDER BY seq LIMIT ordered.quota FOR UPDATE OF call SKIP LOCKED) AS found
+    LIMIT $1`;
 }
+/** Branches whose results their parents, by their numbers, do not have. */
+const branchesOf = (calls: string, parents: string): string => `
+  SELECT child.id, parent.id, child.correlation, child.parent_incarnation
+  FROM ${calls} AS parent JOIN ${calls} AS child ON child.root = parent.root AND child.parent = parent.id
+  WHERE parent.owner = $1 AND parent.seq IN (${parents}) AND ${HAS_STATE}
+    AND child.head AND (child.finished_at IS NULL OR child.inbox < 0)`;
 
 /** Every statement of the store, for the tables of a schema. Parameters are arrays where the name is a plural. */
 function sqlOf(schema: string) {
   const [calls, journals, processes] = [`${schema}.calls`, `${schema}.journals`, `${schema}.processes`];
   const registrations = `${schema}.registrations`;
+  const tables = { calls, processes, registrations };
   const [running, waiting, cancellations] = [`${schema}.running`, `${schema}.waiting`, `${schema}.cancellations`];
   /** Calls of nobody, and of processes that are no more. */
   const isAnybodys = (owner: string): string =>
@@ -139,8 +169,8 @@ function sqlOf(schema: string) {
     forgetEnded: `
       DELETE FROM ${processes} AS process
       WHERE ended_at < clock_timestamp() - interval '1 day'
-        AND NOT EXISTS (SELECT FROM ${calls} WHERE coalesce(owner, 0) = process.id AND finished_at IS NULL AND parent IS NULL)
-        AND NOT EXISTS (SELECT FROM ${calls} WHERE owner = process.id AND finished_at IS NULL AND parent IS NOT NULL)`,
+        AND NOT EXISTS (SELECT FROM ${calls} WHERE coalesce(owner, 0) = process.id AND finished_at IS NULL AND head)
+        AND NOT EXISTS (SELECT FROM ${calls} WHERE owner = process.id AND finished_at IS NULL AND NOT head)`,
     forgetMarks: `
       DELETE FROM ${running} AS mark WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = mark.process)`,
     forgetWaits: `
@@ -166,18 +196,19 @@ function sqlOf(schema: string) {
     create: `
       INSERT INTO ${calls} (id, root, parent, correlation, parent_incarnation, created_at, expires_at, owner, endpoint,
         function, version, state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results, wake_at,
-        cancel_by, priority, key, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, input, result)
+        cancel_by, priority, key, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, input, result, branch, code)
       SELECT id, root, parent, correlation, parent_incarnation, created_at, expires_at,
         CASE WHEN NOT free THEN $1::bigint END, endpoint, function, version, state, due_at, attempt, crashes, incarnation,
         delivered, min_results, max_results, wake_at, cancel_by, priority, key, journal_bytes, journal_digest, journal_kind, finished_at,
-        status, inbox, input, result
+        status, inbox, input, result, branch, code
       FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::float8[], $8::float8[],
         $9::boolean[], $10::text[], $11::text[], $12::text[], $13::bytea[], $14::smallint[], $15::float8[], $16::int[],
         $17::int[], $18::bigint[], $19::int[], $20::int[], $21::int[], $22::float8[], $23::float8[], $24::smallint[],
-        $25::text[], $26::int[], $27::bigint[], $28::smallint[], $29::float8[], $30::int[], $31::int[], $32::bytea[])
+        $25::text[], $26::int[], $27::bigint[], $28::smallint[], $29::float8[], $30::int[], $31::int[], $32::bytea[],
+        $33::text[], $34::text[])
       AS made (id, root, parent, correlation, parent_incarnation, created_at, expires_at, free, endpoint, function, version,
         input, state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results, wake_at, cancel_by, priority,
-        key, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, result)
+        key, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, result, branch, code)
       ON CONFLICT (id) DO NOTHING`,
     /** Progress, the end of the journal, and the end of the call. Columns of which nothing is given stay as they are. */
     change: `
@@ -196,15 +227,16 @@ function sqlOf(schema: string) {
         journal_bytes = coalesce(made.journal_bytes, call.journal_bytes),
         journal_digest = coalesce(made.journal_digest, call.journal_digest),
         journal_kind = coalesce(made.journal_kind, call.journal_kind),
+        code = CASE WHEN made.journal_bytes IS NULL THEN call.code ELSE made.code END,
         finished_at = made.finished_at,
         status = made.status,
         inbox = made.inbox,
         result = made.result
       FROM unnest($2::text[], $3::boolean[], $4::int[], $5::boolean[], $6::smallint[], $7::float8[], $8::int[], $9::int[],
         $10::bigint[], $11::int[], $12::int[], $13::int[], $14::float8[], $15::float8[], $16::int[], $17::bigint[],
-        $18::smallint[], $19::float8[], $20::int[], $21::int[], $22::bytea[])
+        $18::smallint[], $19::float8[], $20::int[], $21::int[], $22::bytea[], $23::text[])
       AS made (id, needs_unfinished, needs_end, free, state, due_at, attempt, crashes, incarnation, delivered, min_results,
-        max_results, wake_at, cancel_by, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, result)
+        max_results, wake_at, cancel_by, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, result, code)
       WHERE call.id = made.id
         AND CASE WHEN call.finished_at IS NULL THEN call.owner = $1 ELSE NOT made.needs_unfinished END
         AND (made.needs_end IS NULL OR call.journal_bytes = made.needs_end AND call.journal_kind <> 2)`,
@@ -228,6 +260,28 @@ function sqlOf(schema: string) {
     /** Processes that wait for these ends, of other processes' calls, hear of them once the transaction is committed. */
     tellWaiting: `
       SELECT pg_notify('${schema}_' || process, call) FROM ${waiting} WHERE call = ANY ($1::text[])`,
+    /** Processes whose calls get results of these branches hear of it. */
+    tellParents: `
+      SELECT pg_notify('${schema}_' || parent.owner, 'branches')
+      FROM ${calls} AS child JOIN ${calls} AS parent ON parent.id = child.parent
+      WHERE child.id = ANY ($1::text[]) AND child.inbox < 0 AND parent.owner IS NOT NULL GROUP BY parent.owner`,
+    /** Of these results, those whose parents have ended. */
+    dropUnwanted: `
+      UPDATE ${calls} AS child SET inbox = 0 FROM ${calls} AS parent
+      WHERE child.id = ANY ($1::text[]) AND child.inbox < 0 AND parent.id = child.parent AND parent.finished_at IS NOT NULL`,
+    dropResultsFor: `UPDATE ${calls} SET inbox = 0 WHERE parent = ANY ($1::text[]) AND inbox < 0`,
+    /** A parent and its branch that end at the same moment do not see each other's end. */
+    dropResultsOfEnded: `
+      UPDATE ${calls} AS child SET inbox = 0 FROM ${calls} AS parent
+      WHERE child.inbox < 0 AND parent.id = child.parent AND parent.finished_at IS NOT NULL`,
+    place: `
+      UPDATE ${calls} AS call SET inbox = made.inbox
+      FROM unnest($1::text[], $2::int[]) AS made (id, inbox) WHERE call.id = made.id AND call.inbox < 0`,
+    endedBranches: `
+      SELECT child.id, child.parent, child.correlation, child.parent_incarnation, child.state,
+        CASE WHEN octet_length(child.result) <= ${SMALL_INPUT} THEN child.result END
+      FROM ${calls} AS child JOIN ${calls} AS parent ON parent.id = child.parent
+      WHERE child.inbox < 0 AND parent.owner = $1 AND parent.finished_at IS NULL LIMIT $2`,
     tellFree: `SELECT pg_notify('${schema}_free', '')`,
 
     get: `SELECT ${columns('call')} FROM ${calls} AS call WHERE id = $1`,
@@ -238,7 +292,9 @@ function sqlOf(schema: string) {
     unfinished: `
       SELECT ${columns('call')} FROM ${calls} AS call WHERE seq IN (${ofOwner(calls)}) ORDER BY seq`,
     undelivered: undeliveredTo(calls, ofOwner(calls)),
-    undeliveredInTrees: undeliveredTo(calls, inTrees(calls)),
+    undeliveredInBranches: undeliveredTo(calls, inBranches(calls)),
+    branches: branchesOf(calls, ofOwner(calls)),
+    branchesOfBranches: branchesOf(calls, inBranches(calls)),
     /** May be many calls, each of which is found by its index. */
     ends: `
       SELECT call.* FROM unnest($1::text[]) AS wanted (id) CROSS JOIN LATERAL (
@@ -253,29 +309,35 @@ function sqlOf(schema: string) {
       ORDER BY finished_at, seq LIMIT $2`,
     descendants: `SELECT id FROM ${calls} WHERE root = $1 AND parent IS NOT NULL LIMIT $2`,
 
-    claimRoots: claimRoots(calls, processes, FAIR_QUOTA),
+    claimHeads: claimHeads(tables, FAIR_QUOTA),
     /** The same where all that was found is being claimed by others: whatever is left. */
-    claimAnyRoots: claimRoots(calls, processes, '$5'),
-    /** Roots of trees in which a call is to be cancelled, whatever their function. */
+    claimAnyHeads: claimHeads(tables, '$1'),
+    /** Branches in which a call is to be cancelled, whatever their function. */
     claimCancelled: `
       SELECT id FROM ${calls}
-      WHERE finished_at IS NULL AND parent IS NULL AND ${isAnybodys('owner')}
-        AND id IN (SELECT target.root FROM ${cancellations} AS request JOIN ${calls} AS target ON target.id = request.call)
+      WHERE finished_at IS NULL AND head AND ${isAnybodys('owner')}
+        AND id IN (SELECT coalesce(target.branch, target.root) FROM ${cancellations} AS request JOIN ${calls} AS target ON target.id = request.call)
       ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED`,
-    /** Roots that have ended, with calls that are still cleaning up, and whose process is no more. */
-    claimEndedRoots: `
+    /** Branches whose time is up, whatever their function: anybody can end them. */
+    claimExpired: `
       SELECT id FROM ${calls}
-      WHERE finished_at IS NOT NULL AND parent IS NULL AND id IN (
-        SELECT root FROM ${calls} AS call
-        WHERE call.finished_at IS NULL AND call.parent IS NOT NULL AND ${isAnybodys('call.owner')})
+      WHERE finished_at IS NULL AND head AND ${isAnybodys('owner')}
+        AND expires_at IS NOT NULL AND expires_at <= extract(epoch FROM clock_timestamp()) * 1000 AND cancel_by IS NULL
+      ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED`,
+    /** Branches whose first call has ended, with calls that are still cleaning up, and whose process is no more. */
+    claimEndedHeads: `
+      SELECT id FROM ${calls}
+      WHERE finished_at IS NOT NULL AND id IN (
+        SELECT coalesce(branch, root) FROM ${calls} AS call
+        WHERE call.finished_at IS NULL AND NOT call.head AND ${isAnybodys('call.owner')})
       ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED`,
     /**
-     * All unfinished calls of these trees. A commit of their former process can no longer come in between; another process
-     * that has claimed them since the roots were looked for keeps them.
+     * All unfinished calls of these branches. A commit of their former process can no longer come in between; another process
+     * that has claimed them since they were looked for keeps them.
      */
     takeOver: `
       UPDATE ${calls} AS call SET owner = $1
-      WHERE seq IN (${inTrees(calls)}) AND ${isAnybodys('call.owner')}
+      WHERE seq IN (${inBranches(calls)}) AND ${isAnybodys('call.owner')}
       RETURNING ${columns('call')}, CASE WHEN octet_length(input) <= ${SMALL_INPUT} THEN input END`,
     /** Of these calls, and of calls that were run before they were stored: their parents make them again. */
     inFlight: `
@@ -298,6 +360,12 @@ function sqlOf(schema: string) {
     requestCancel: `
       WITH request AS (INSERT INTO ${cancellations} (call) VALUES ($1) ON CONFLICT DO NOTHING)
       SELECT pg_notify('${schema}_' || owner, '') FROM ${calls} WHERE id = $1 AND finished_at IS NULL AND owner IS NOT NULL`,
+    requestCancels: `
+      INSERT INTO ${cancellations} (call) SELECT id FROM ${calls} WHERE id = ANY ($1::text[]) AND finished_at IS NULL
+      ON CONFLICT DO NOTHING`,
+    tellOwners: `
+      SELECT pg_notify('${schema}_' || owner, '') FROM ${calls}
+      WHERE id = ANY ($1::text[]) AND finished_at IS NULL AND owner IS NOT NULL GROUP BY owner`,
     /** There are few, whatever the planner thinks: each call is looked up. */
     requestedCancels: `
       SELECT request.call FROM ${cancellations} AS request

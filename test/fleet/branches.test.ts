@@ -1,0 +1,200 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Status } from '../../lib/errors/index.js';
+import { Member, until, type MemberOptions } from '../support/fleet.js';
+import { schemaOf, TestDatabase } from '../support/postgres.js';
+import { callOf, Deferred, exit, failed, inputOf, joins, text, type Script } from '../unit/scheduler/world.js';
+
+let database: TestDatabase;
+let url: string;
+const members: Member[] = [];
+beforeAll(async () => {
+  database = await TestDatabase.open();
+});
+beforeEach(() => {
+  url = database.newUrl();
+});
+afterEach(() => Promise.all(members.splice(0).map((member) => member.stop())));
+afterAll(() => database.close());
+
+async function start(functions: Record<string, Script>, options: MemberOptions = {}): Promise<Member> {
+  const member = await Member.start(url, functions, options);
+  members.push(member);
+  return member;
+}
+const echo: Script = (request) => exit(inputOf(request) ?? '');
+const calls = (name: string, count: number) => () =>
+  Array.from({ length: count }, (_, id) => callOf({ id, function: name, input: text(String(id)) }));
+const numbers = (count: number): string[] => Array.from({ length: count }, (_, n) => String(n));
+const sorted = (joined: string | undefined): string[] | undefined =>
+  joined?.split(',').sort((a, b) => Number(a) - Number(b));
+const held = (gate: Deferred<void>): Script => {
+  return async (request) => {
+    await gate.promise;
+    return exit(inputOf(request) ?? '');
+  };
+};
+const isSuspended = (member: Member, id: string) => async () => (await member.scheduler.get(id))?.state === 'suspended';
+
+/** The first process that is there counts as dead from now on. */
+async function endFirstProcess(): Promise<void> {
+  const processes = `${schemaOf(url)}.processes`;
+  await database.query(
+    `UPDATE ${processes} SET ended_at = now() WHERE id = (SELECT min(id) FROM ${processes} WHERE ended_at IS NULL)`,
+  );
+}
+
+async function ownerOf(id: string): Promise<unknown> {
+  const [row] = await database.query(`SELECT owner FROM ${schemaOf(url)}.calls WHERE id = $1`, [id]);
+  return row?.['owner'];
+}
+
+describe('two versions side by side', () => {
+  it('each go on with what they have recorded, while they are there', async () => {
+    const gate = new Deferred<void>();
+    const functions = { page: joins(calls('slow', 1)) };
+    await start({ slow: held(gate) });
+    const first = await start(functions, { version: '1' });
+    const ids = await Promise.all([first.dispatch('page'), first.dispatch('page')]);
+    for (const id of ids) await until(isSuspended(first, id));
+    const other = await start(functions, { version: '2' });
+    const same = await start(functions, { version: '1' });
+    await first.stop();
+    members.splice(members.indexOf(first), 1);
+    gate.resolve();
+    for (const id of ids) expect(await other.result(id)).toBe('0');
+    expect(same.runs).toEqual(['page', 'page']);
+    expect(other.runs).toEqual([]);
+  });
+
+  it('leave it to the other when the last process of one is gone', async () => {
+    const gate = new Deferred<void>();
+    const functions = { page: joins(calls('slow', 1)) };
+    await start({ slow: held(gate) });
+    const first = await start(functions, { version: '1' });
+    const id = await first.dispatch('page');
+    await until(isSuspended(first, id));
+    const other = await start(functions, { version: '2' });
+    await first.stop();
+    members.splice(members.indexOf(first), 1);
+    gate.resolve();
+    expect(await other.result(id)).toBe('0');
+    expect(other.runs).toEqual(['page']);
+  });
+
+  it('both begin what has recorded nothing', async () => {
+    const client = await start({}, { scheduler: { run: false } });
+    const versions = [await start({ echo }, { version: '1' }), await start({ echo }, { version: '2' })];
+    await until(async () => {
+      await client.result(await client.dispatch('echo'));
+      return versions.every(({ runs }) => runs.length > 0);
+    });
+  });
+});
+
+describe('a tree of calls over several processes', () => {
+  it('has each call run where its function is', async () => {
+    const front = await start({ page: joins(calls('report', 2)), row: echo });
+    const back = await start({ report: joins(calls('row', 3)) });
+    const id = await front.dispatch('page');
+    expect(sorted(await back.result(id))).toEqual(['0', '0', '1', '1', '2', '2']);
+    expect(new Set(front.runs)).toEqual(new Set(['page', 'row']));
+    expect(new Set(back.runs)).toEqual(new Set(['report']));
+    expect(front.runs.filter((name) => name === 'row')).toHaveLength(6);
+  });
+
+  it('hands errors from process to process', async () => {
+    const front = await start({ page: joins(calls('fails', 1)) });
+    await start({ fails: () => failed(Status.PERMANENT_ERROR, 'no') });
+    expect(await front.result(await front.dispatch('page'))).toBe('Error');
+  });
+
+  it('shares a fan-out that is too much for one process', async () => {
+    const functions = { all: joins(calls('echo', 900)), echo };
+    const [first, second] = [await start(functions), await start(functions)];
+    // The one knows of the other when it has something to do.
+    await until(async () => {
+      await first.result(await first.dispatch('all'));
+      return second.runs.includes('echo');
+    });
+    const before = first.runs.length + second.runs.length;
+    const id = await first.dispatch('all');
+    expect(sorted(await second.result(id))).toEqual(numbers(900));
+    const runs = first.runs.length + second.runs.length - before;
+    expect(runs).toBe(902);
+  });
+
+  it('is cancelled wherever its calls are', async () => {
+    const aborted = new Deferred<string>();
+    const endless: Script = (_request, { signal }) =>
+      new Promise((resolve) =>
+        signal.addEventListener('abort', () => {
+          aborted.resolve('aborted');
+          resolve(exit());
+        }),
+      );
+    const front = await start({
+      page: joins(() => [...calls('endless', 1)(), callOf({ id: 1, function: 'nowhere' })]),
+    });
+    const back = await start({ endless });
+    const id = await front.dispatch('page');
+    await until(() => back.runs.length === 1);
+    expect(await front.scheduler.cancel(id)).toBe(true);
+    expect(await aborted.promise).toBe('aborted');
+    expect(await back.scheduler.wait(id)).toMatchObject({ state: 'cancelled' });
+    await until(async () => {
+      const { calls: tree } = await front.scheduler.list({ rootId: id });
+      return tree.length === 3 && tree.every(({ state }) => state === 'cancelled');
+    });
+  });
+
+  it('gives results to whoever takes over the call that waits for them', async () => {
+    const gate = new Deferred<void>();
+    const functions = { page: joins(calls('slow', 3)) };
+    const first = await start(functions);
+    const second = await start(functions);
+    const back = await start({ slow: held(gate) });
+    const id = await first.dispatch('page');
+    await until(() => back.runs.length === 3);
+    await until(isSuspended(first, id));
+    const owner = await ownerOf(id);
+    await endFirstProcess();
+    await until(async () => (await ownerOf(id)) !== owner);
+    gate.resolve();
+    expect(sorted(await second.result(id))).toEqual(numbers(3));
+    expect(back.runs).toHaveLength(3);
+  });
+
+  it('takes in what ended while nobody had the call that waits for it', async () => {
+    const gate = new Deferred<void>();
+    const functions = { page: joins(calls('slow', 3)) };
+    const first = await start(functions);
+    const back = await start({ slow: held(gate) });
+    const id = await first.dispatch('page');
+    await until(() => back.runs.length === 3);
+    await until(isSuspended(first, id));
+    await first.stop();
+    members.splice(members.indexOf(first), 1);
+    gate.resolve();
+    await until(async () => {
+      const { calls: ended } = await back.scheduler.list({ rootId: id, state: 'succeeded' });
+      return ended.length === 3;
+    });
+    const second = await start(functions);
+    expect(sorted(await back.result(id))).toEqual(numbers(3));
+    expect(second.runs).toEqual(['page']);
+  });
+
+  it('goes on with a branch whose process is no more', async () => {
+    const gate = new Deferred<void>();
+    const slow = held(gate);
+    const back = await start({ slow });
+    const front = await start({ page: joins(calls('slow', 3)) });
+    const id = await front.dispatch('page');
+    await until(() => back.runs.length === 3);
+    const other = await start({ slow: echo });
+    await endFirstProcess();
+    expect(sorted(await front.result(id))).toEqual(numbers(3));
+    gate.resolve();
+    expect(other.runs.length).toBeGreaterThan(0);
+  });
+});
