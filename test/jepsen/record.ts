@@ -3,14 +3,17 @@ import { schemaOf, type TestDatabase } from '../support/postgres.js';
 
 /** Tables of the test's own, beside those of the store: what functions did, and each end that was recorded. */
 export class Record {
-  readonly url: string;
   readonly schema: string;
   readonly store: string;
 
   private constructor(private readonly database: TestDatabase) {
-    this.url = database.newUrl();
-    this.store = schemaOf(this.url);
+    this.store = schemaOf(database.newUrl());
     this.schema = schemaOf(database.newUrl());
+  }
+
+  /** The address of the store. */
+  get url(): string {
+    return this.database.urlOf(this.store);
   }
 
   static async make(database: TestDatabase): Promise<Record> {

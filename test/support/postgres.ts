@@ -70,6 +70,11 @@ export class TestDatabase {
   newUrl(): string {
     const schema = `test_${randomBytes(6).toString('hex')}`;
     this.schemas.push(schema);
+    return this.urlOf(schema);
+  }
+
+  /** The address of a store, where the server is now. */
+  urlOf(schema: string): string {
     const url = new URL(this.address);
     url.searchParams.set('schema', schema);
     return url.href;
