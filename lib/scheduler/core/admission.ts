@@ -1,10 +1,10 @@
+import type { DispatchId } from '../store.js';
 import type { Core } from './core.js';
 import type { EndpointEntry } from './endpoint-entry.js';
 import type { Milliseconds } from './options.js';
 import { ReadyQueue } from './ready-queue.js';
 import type { CallRecord } from './record.js';
 import type { Run } from './run.js';
-import { RunMarks } from './run-marks.js';
 import { isSuspect, SUSPECT_AT, Suspects } from './suspects.js';
 import { Task } from './timers.js';
 
@@ -21,7 +21,6 @@ export class Admission {
   private readonly ready: ReadyQueue;
   private readonly suspects: Suspects;
   private readonly running = new Set<Run>();
-  private readonly marks: RunMarks;
   /** The suspect that was started last: of those that run, the only one that a crash is counted for. */
   private suspect: Run | undefined;
   /** The suspect that runs alone. */
@@ -31,6 +30,7 @@ export class Admission {
   /** Runs that were started since the beginning. */
   started = 0;
   private pumpRequested = false;
+  private markedEnded: DispatchId[] = [];
   private whenNoneRuns: (() => void)[] = [];
 
   /** Endpoints that must leave the slots that are left to others. */
@@ -38,7 +38,6 @@ export class Admission {
 
   constructor(private readonly core: Core) {
     const admits = (endpoint: EndpointEntry) => this.admits(endpoint);
-    this.marks = new RunMarks(core);
     this.ready = new ReadyQueue(admits);
     this.suspects = new Suspects(admits);
   }
@@ -89,7 +88,7 @@ export class Admission {
   /** The run is over: its slot is free for another call. */
   release(run: Run): void {
     this.running.delete(run);
-    this.marks.end(run);
+    this.markedEnded.push(run.record.id);
     this.freeSlot(run);
     if (this.suspect === run) this.suspect = undefined;
     if (this.alone === run) this.endAlone();
@@ -101,13 +100,13 @@ export class Admission {
 
   nextTurn(): void {
     this.startedThisTurn = 0;
-    this.marks.nextTurn();
     this.pump();
+    this.flushMarks();
   }
 
   /** Tells the store which runs have ended, where that has not been done. */
   flushMarks(): void {
-    this.marks.flush();
+    this.mark([]);
   }
 
   /** Starts what may start once the code that is running now is done, so that all it does is seen at once. */
@@ -116,6 +115,23 @@ export class Admission {
     this.pumpRequested = true;
     void Promise.resolve().then(() => this.pump());
     this.core.requestTurn();
+  }
+
+  /** Tells the store which runs have ended, with those that are about to start. */
+  private mark(started: readonly Run[]): void {
+    if (started.length === 0 && this.markedEnded.length === 0) return;
+    const ended = this.markedEnded;
+    this.markedEnded = [];
+    try {
+      this.core.store.markRunning(
+        started.map((run) => run.record.id),
+        ended,
+      );
+    } catch (error) {
+      this.markedEnded = [...ended, ...this.markedEnded];
+      // Only the count of crashes depends on it.
+      this.core.outage.marksFailed(error);
+    }
   }
 
   private pump(): void {
@@ -130,7 +146,7 @@ export class Admission {
     }
     if (started.length === 0) return;
     this.core.requestTurn();
-    this.marks.starting(started);
+    this.mark(started);
     for (const run of started) this.core.runs.send(run);
   }
 
@@ -161,7 +177,7 @@ export class Admission {
   /** Lets a suspect run alone. The one before it has run long enough: should the process end now, it is not counted for it. */
   private watch(run: Run): void {
     const { clock, timers } = this.core;
-    if (this.suspect !== undefined) this.marks.release(this.suspect);
+    if (this.suspect !== undefined) this.markedEnded.push(this.suspect.record.id);
     this.suspect = run;
     this.alone = run;
     timers.set(this.aloneUntil, clock.now() + aloneFor(run.record));

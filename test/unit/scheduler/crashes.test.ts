@@ -73,26 +73,6 @@ describe('a process that dies', () => {
     expect((await world.scheduler.get(id))?.crashes).toBe(0);
   });
 
-  it('is noted with one write for each call that a function awaits, one after the other', async () => {
-    const calls = 20;
-    let made = 0;
-    world.define('child', () => exit());
-    world.define('f', () =>
-      made === calls ? exit('done') : poll({ calls: [callOf({ id: ++made, function: 'child' })] }),
-    );
-    const markRunning = world.store.markRunning.bind(world.store);
-    let writes = 0;
-    world.store.markRunning = (started, ended) => {
-      writes += 1;
-      markRunning(started, ended);
-    };
-    await world.run('f');
-    await world.idle();
-    expect(made).toBe(calls);
-    // The first and the last are those of the function itself.
-    expect(writes).toBe(calls + 2);
-  });
-
   it('is not counted when it was stopped', async () => {
     const id = await world.dispatch('never');
     await turns(10);
