@@ -7,6 +7,7 @@ import { ErrorSchema } from '../../lib/gen/dispatch/sdk/v1/error_pb.js';
 import { Status } from '../../lib/gen/dispatch/sdk/v1/status_pb.js';
 import { create } from '@bufbuild/protobuf';
 import { StoreError } from '../../lib/scheduler/store.js';
+import { matches } from '../../lib/scheduler/stores/call.filter.js';
 import type { CallFilter, CallRow, DispatchId, Mutation, Store } from '../../lib/scheduler/store.js';
 import {
   appended,
@@ -753,6 +754,64 @@ export function describeStore(name: string, make: () => Promise<StoreUnderTest>)
         );
         expect(await list({ function: 'f' })).toEqual([5, 1].map(idOf));
         expect(await list({ roots: true })).toEqual([5, 4, 1].map(idOf));
+      });
+
+      it('the same by any combination of filters as by looking at every call', async () => {
+        const ends = ['succeeded', 'failed', 'cancelled', 'succeeded'] as const;
+        const progresses = [{ state: 'suspended' }, { state: 'incompatible' }, {}] as const;
+        const [tree, parent] = [idOf(10), idOf(11)];
+
+        const calls = Array.from({ length: 60 }, (_, n) => {
+          const id = idOf(12 + n);
+          const header = { createdAt: 700 + n };
+          const target = { function: `f${n % 3}` };
+          if (n % 5 === 0) return rootCall(id, { header, target });
+          const child = childCall(id, n % 5 === 1 ? parent : tree, tree, header);
+          return { ...child, target: { ...child.target, ...target } };
+        });
+        await commit(rootCall(tree), childCall(parent, tree), ...calls);
+        await commit(
+          ...calls.flatMap(({ header: { id } }, n) => {
+            const end = ends[Math.floor(n / 3) % 7];
+            return end ? finished(id, { state: end }) : progressed(id, progresses[n % 4] ?? {});
+          }),
+        );
+        const { rows } = await store.list({}, { limit: 100 });
+        const scopes: CallFilter[] = [
+          {},
+          { roots: true },
+          { rootId: tree },
+          { rootId: idOf(1) },
+          { parentId: tree },
+          { parentId: parent, rootId: tree },
+          { rootId: tree, roots: true },
+        ];
+        const states: CallFilter['state'][] = [
+          undefined,
+          'pending',
+          'suspended',
+          'incompatible',
+          'succeeded',
+          'failed',
+          ['failed', 'incompatible'],
+          ['cancelled', 'suspended'],
+          ['pending', 'suspended', 'incompatible'],
+          ['incompatible', 'succeeded', 'pending'],
+        ];
+        for (const scope of scopes) {
+          for (const state of states) {
+            for (const name of [undefined, 'f1', 'nope']) {
+              const filter: CallFilter = { ...scope, state, function: name };
+              const found: DispatchId[] = [];
+              for (let after: string | undefined, first = true; first || after !== undefined; first = false) {
+                const page = await store.list(filter, { limit: 7, after });
+                found.push(...idsOf(page.rows));
+                after = page.next;
+              }
+              expect({ filter, found }).toEqual({ filter, found: idsOf(rows.filter((row) => matches(row, filter))) });
+            }
+          }
+        }
       });
 
       it('nothing from an empty page on', async () => {

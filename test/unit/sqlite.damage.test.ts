@@ -32,7 +32,8 @@ describe.each(driversHere)('a SQLite store on %s', (driver) => {
   const tables = async () => {
     const connection = (await loadDriver(driver)).open(path);
     const sql = `
-      SELECT object.type, object.name, field.name AS field, field.type AS kind, field."notnull" AS filled, dflt_value
+      SELECT object.type, object.name, field.name AS field, field.type AS kind, field."notnull" AS filled, dflt_value,
+        CASE object.type WHEN 'index' THEN object.sql END AS definition
       FROM sqlite_schema AS object LEFT JOIN pragma_table_info(object.name) AS field ORDER BY 1, 2, field.cid`;
     const [version] = connection.prepare('PRAGMA user_version').all();
     const found = [version, ...connection.prepare(sql).all()].map((row) => ({ ...row }));

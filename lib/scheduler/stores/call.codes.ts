@@ -11,7 +11,15 @@ const STATE_CODES = {
   failed: 4,
   cancelled: 5,
 } as const satisfies Record<CallState, number>;
-const STATES: readonly CallState[] = ['pending', 'suspended', 'incompatible', 'succeeded', 'failed', 'cancelled'];
+/** All states, each at the place that its number says. */
+export const STATES: readonly CallState[] = [
+  'pending',
+  'suspended',
+  'incompatible',
+  'succeeded',
+  'failed',
+  'cancelled',
+];
 
 /** What `journal_kind` says: the rounds of our own journal, or the state of an endpoint that does not speak the extension. */
 export const JournalKind = { ROUNDS: 0, BYTES: 1, TYPED: 2 } as const;

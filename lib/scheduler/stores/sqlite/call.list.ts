@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isFinished } from '../../store.js';
-import type { CallFilter } from '../../store.js';
+import type { CallFilter, CallState, DispatchId } from '../../store.js';
 import type { SqlRow, SqlValue } from './driver.js';
-import { stateCode } from '../call.codes.js';
+import { stateCode, STATES } from '../call.codes.js';
 import { number, stateMask, text } from './rows.js';
 import type { Statements } from './statements.js';
 
@@ -10,8 +10,8 @@ import type { Statements } from './statements.js';
 const SLICE = 10_000;
 /** How many calls of an index are looked at together, at most. */
 const MOST_CANDIDATES = 5_000;
-/** As many parts of an index may be merged, each of which is in order. */
-const FEW = 100;
+/** So many calls are looked at one by one, rather than to look for another index. */
+const FEW = 5_000;
 
 interface Page {
   readonly limit: number;
@@ -99,36 +99,82 @@ async function findInSlices(
   return rows;
 }
 
-/** The index that leaves the fewest calls to look at; undefined where none does. */
+/** What the indexes leave to look at; undefined where they leave about everything. */
 function candidatesFor(statements: () => Statements, filter: CallFilter): Candidates | undefined {
-  const states = filter.state === undefined ? undefined : [filter.state].flat();
-  const isUnfinished = states !== undefined && !states.some(isFinished);
-  const root = filter.parentId === undefined ? filter.rootId : rootOf(statements(), filter.parentId);
-  if (filter.parentId !== undefined && root === undefined) return () => [];
-  if (root !== undefined) {
-    const { parentId, rootId } = filter;
-    if (rootId !== undefined && rootId !== root) return () => [];
-    const childrenOf = (parent: string) => seqsOf((...page) => statements().childrenOf.all(root, parent, ...page));
-    if (isUnfinished) {
-      const below = seqsOf((...page) => statements().unfinishedInTree.all(root, parentId ?? null, ...page));
-      return parentId === undefined ? merged([below, itself(statements, root)]) : below;
-    }
-    if (parentId !== undefined) return childrenOf(parentId);
-    const parents = statements().parentsIn.all(root, root, FEW + 1);
-    // The index has the calls of a tree by their parents: with few of them it is faster to ask for each.
-    const below =
-      parents.length > FEW
-        ? seqsOf((...page) => statements().tree.all(root, ...page))
-        : merged(parents.map((row) => childrenOf(text(row['parent']))));
-    return merged([below, itself(statements, root)]);
-  }
-  if (isUnfinished) return seqsOf((...page) => statements().unfinished.all(...page));
-  if (states?.every((state) => state === 'failed' || state === 'cancelled')) {
-    return merged(states.map((state) => seqsOf((...page) => statements().unsuccessful.all(stateCode(state), ...page))));
-  }
-  if (!filter.roots) return undefined;
-  const names = filter.function === undefined ? functionsOfRoots(statements()) : [filter.function];
-  return merged(names.map((name) => seqsOf((...page) => statements().rootsOf.all(name, ...page))));
+  const { function: name, rootId } = filter;
+  const states = filter.state === undefined ? STATES : [filter.state].flat();
+  if (filter.parentId !== undefined) return childrenIn(statements, filter.parentId, rootId, name, states);
+  if (rootId !== undefined) return merged([callsOf(statements, rootId, name, states), itself(statements, rootId)]);
+  if (filter.roots) return callsOf(statements, null, name, states);
+  const isRare = !states.includes('succeeded');
+  if (isRare && (name === undefined || hasFewUnfinished(statements, states))) return rare(statements, name, states);
+  if (name === undefined) return undefined;
+  return merged([
+    callsOf(statements, null, name, states),
+    seqsOf((...page) => statements().childrenNamed.all(name, ...page)),
+  ]);
+}
+
+/** Of few children all; of many those that belong to the tree's calls of that function and in those states. */
+function childrenIn(
+  statements: () => Statements,
+  parent: DispatchId,
+  rootId: DispatchId | undefined,
+  name: string | undefined,
+  states: readonly CallState[],
+): Candidates {
+  const root = rootOf(statements(), parent);
+  if (root === undefined || (rootId !== undefined && rootId !== root)) return () => [];
+  const children = seqsOf((...page) => statements().childrenOf.all(parent, ...page));
+  const isAll = name === undefined && states.length === STATES.length;
+  return isAll || hasFew(children) ? children : callsOf(statements, root, name, states);
+}
+
+/** Calls that have not succeeded. */
+function rare(statements: () => Statements, name: string | undefined, states: readonly CallState[]): Candidates {
+  if (!states.some(isActive)) return merged(states.map((state) => unsuccessful(statements, state, name)));
+  return merged([
+    callsOf(statements, null, name, ['pending']),
+    unfinishedChildren(statements),
+    ...states.filter(isFinished).map((state) => unsuccessful(statements, state, name)),
+  ]);
+}
+
+const isActive = (state: CallState): boolean => state === 'pending' || state === 'suspended';
+
+const hasFewUnfinished = (statements: () => Statements, states: readonly CallState[]): boolean =>
+  !states.some(isActive) || hasFew(unfinishedChildren(statements));
+
+const hasFew = (candidates: Candidates): boolean => candidates(Number.MAX_SAFE_INTEGER, FEW).length < FEW;
+
+const unfinishedChildren = (statements: () => Statements): Candidates =>
+  seqsOf((...page) => statements().unfinishedChildren.all(...page));
+
+/** The calls below a root, or all roots (null), of a function or of any; of those that have not ended, in any state. */
+function callsOf(
+  statements: () => Statements,
+  root: DispatchId | null,
+  name: string | undefined,
+  states: readonly CallState[],
+): Candidates {
+  const names = name === undefined ? namesBelow(statements(), root) : [name];
+  const ends = states.filter((state) => isFinished(state)).map(stateCode);
+  const unfinished = (name: string) => seqsOf((...page) => statements().unfinishedOf.all(root, name, ...page));
+  const finished = (name: string, end: number) =>
+    seqsOf((...page) => statements().finishedOf.all(root, name, end, ...page));
+  return merged(
+    names.flatMap((name) => [
+      ...(ends.length < states.length ? [unfinished(name)] : []),
+      ...ends.map((end) => finished(name, end)),
+    ]),
+  );
+}
+
+/** Calls in one of the states that few calls are in. */
+function unsuccessful(statements: () => Statements, state: CallState, name: string | undefined): Candidates {
+  const code = stateCode(state);
+  const names = name === undefined ? namesOf(statements().namesOfUnsuccessful.all(code, code)) : [name];
+  return merged(names.map((name) => seqsOf((...page) => statements().unsuccessful.all(code, name, ...page))));
 }
 
 /** Gives the numbers of so many calls below one, the highest first. */
@@ -167,9 +213,12 @@ function rootOf(statements: Statements, id: string): string | undefined {
   return row && text(row['root']);
 }
 
-function functionsOfRoots(statements: Statements): string[] {
-  return statements.functionsOfRoots.all().map((row) => text(row['function']));
+function namesBelow(statements: Statements, root: DispatchId | null): string[] {
+  const rows = [...statements.namesOfUnfinished.all(root, root), ...statements.namesOfFinished.all(root, root)];
+  return [...new Set(namesOf(rows))];
 }
+
+const namesOf = (rows: SqlRow[]): string[] => rows.map((row) => text(row['function']));
 
 function rangeOf(statements: Statements, { createdAfter, createdBefore }: CallFilter, before: number): Range {
   return {

@@ -3,7 +3,7 @@ import { corruptError } from './errors.js';
 
 /** Marks the file as ours: 'NDsp' (https://www.sqlite.org/pragma.html#pragma_application_id). */
 export const APPLICATION_ID = 0x4e447370;
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 /**
  * Calls are kept in the order of creation, so that new rows go to the end of the table. `root` and `parent` are null for
@@ -12,6 +12,10 @@ export const SCHEMA_VERSION = 3;
  *
  * Rows are written again whenever a call's progress changes, so a large input has a table of its own. Triggers remove what
  * belongs to a row in the other tables, at no cost for the calls that have nothing there.
+ *
+ * Each index has what it finds in the order of creation. A call is in `unfinished` until it ends and in `finished` from
+ * then on: so neither changes while it makes progress, and together they have the calls of a tree, and the roots, by function
+ * and end. (The condition of `unsuccessful` is no IN: SQLite builds a table for a list of three, with every row written.)
  */
 const SCHEMA = `
   CREATE TABLE calls (
@@ -49,11 +53,12 @@ const SCHEMA = `
     priority INTEGER NOT NULL DEFAULT 0,
     limit_key TEXT NOT NULL DEFAULT ''
   );
-  CREATE INDEX children ON calls (root, parent) WHERE root IS NOT NULL;
-  CREATE INDEX unfinished ON calls (root) WHERE finished_at IS NULL;
+  CREATE INDEX children ON calls (parent) WHERE parent IS NOT NULL;
+  CREATE INDEX functions ON calls (function) WHERE root IS NOT NULL;
+  CREATE INDEX unfinished ON calls (root, function) WHERE finished_at IS NULL;
+  CREATE INDEX finished ON calls (root, function, state) WHERE finished_at IS NOT NULL;
   CREATE INDEX finished_roots ON calls (finished_at) WHERE finished_at IS NOT NULL AND root IS NULL;
-  CREATE INDEX roots ON calls (function) WHERE root IS NULL;
-  CREATE INDEX unsuccessful ON calls (state) WHERE state IN (4, 5);
+  CREATE INDEX unsuccessful ON calls (state, function) WHERE state = 2 OR state > 3;
 
   CREATE TABLE large_inputs (call INTEGER PRIMARY KEY, input BLOB NOT NULL);
 
@@ -85,6 +90,17 @@ const UPGRADES: Readonly<Record<number, string>> = {
   2: `
     CREATE INDEX roots ON calls (function) WHERE root IS NULL;
     CREATE INDEX unsuccessful ON calls (state) WHERE state IN (4, 5);
+  `,
+  3: `
+    DROP INDEX children;
+    DROP INDEX unfinished;
+    DROP INDEX roots;
+    DROP INDEX unsuccessful;
+    CREATE INDEX children ON calls (parent) WHERE parent IS NOT NULL;
+    CREATE INDEX functions ON calls (function) WHERE root IS NOT NULL;
+    CREATE INDEX unfinished ON calls (root, function) WHERE finished_at IS NULL;
+    CREATE INDEX finished ON calls (root, function, state) WHERE finished_at IS NOT NULL;
+    CREATE INDEX unsuccessful ON calls (state, function) WHERE state = 2 OR state > 3;
   `,
 };
 

@@ -14,6 +14,13 @@ const CALLS_TO_LIST = `
   (1 << state) & ? AND function = coalesce(?, function) AND (parent IS NULL OR NOT ?)
   AND created_at > ? AND created_at < ?`;
 
+/** The names of the functions of these calls; the condition's one parameter is given twice. */
+const namesIn = (calls: string): string => `
+    WITH RECURSIVE names (function) AS (
+      SELECT (SELECT min(function) FROM ${calls}) UNION ALL
+      SELECT (SELECT min(function) FROM ${calls} AND function > names.function) FROM names WHERE names.function IS NOT NULL)
+    SELECT function FROM names WHERE function IS NOT NULL`;
+
 /** Every statement of the store. */
 const SQL = {
   begin: 'BEGIN IMMEDIATE',
@@ -65,9 +72,8 @@ const SQL = {
   undeliveredResults: `
     SELECT json_array(child.id, parent.id, child.correlation_high, child.correlation_low, child.inbox) AS result
     FROM calls AS parent INDEXED BY unfinished
-    CROSS JOIN calls AS child INDEXED BY children
-      ON child.root = coalesce(parent.root, parent.id) AND child.parent = parent.id
-    WHERE parent.finished_at IS NULL AND child.root IS NOT NULL AND child.finished_at IS NOT NULL
+    CROSS JOIN calls AS child INDEXED BY children ON child.parent = parent.id
+    WHERE parent.finished_at IS NULL AND child.parent IS NOT NULL AND child.finished_at IS NOT NULL
       AND child.inbox > parent.delivered AND child.parent_incarnation = parent.incarnation
     ORDER BY parent.seq, child.inbox`,
 
@@ -81,45 +87,39 @@ const SQL = {
   rootOf: 'SELECT coalesce(root, id) AS root FROM calls WHERE id = ?',
   seqOfRoot: 'SELECT seq FROM calls WHERE id = ? AND root IS NULL',
 
-  /** Numbers of calls, from nothing but an index, the highest first. */
-  unfinished: `
-    SELECT seq FROM calls INDEXED BY unfinished WHERE finished_at IS NULL AND seq < ? ORDER BY seq DESC LIMIT ?`,
-  unfinishedInTree: `
-    SELECT seq FROM calls INDEXED BY unfinished WHERE finished_at IS NULL AND root = ?
-      AND parent = coalesce(?, parent) AND seq < ?
+  /** Numbers of calls, from nothing but an index, the highest first. Roots are the calls whose root is null. */
+  unfinishedOf: `
+    SELECT seq FROM calls INDEXED BY unfinished WHERE finished_at IS NULL AND root IS ? AND function = ? AND seq < ?
+    ORDER BY seq DESC LIMIT ?`,
+  finishedOf: `
+    SELECT seq FROM calls INDEXED BY finished
+    WHERE finished_at IS NOT NULL AND root IS ? AND function = ? AND state = ? AND seq < ?
+    ORDER BY seq DESC LIMIT ?`,
+  unfinishedChildren: `
+    SELECT seq FROM calls INDEXED BY unfinished WHERE finished_at IS NULL AND root IS NOT NULL AND seq < ?
     ORDER BY seq DESC LIMIT ?`,
   unsuccessful: `
-    SELECT seq FROM calls INDEXED BY unsuccessful WHERE state = ? AND state IN (4, 5) AND seq < ?
+    SELECT seq FROM calls INDEXED BY unsuccessful
+    WHERE (state = 2 OR state > 3) AND state = ? AND function = ? AND seq < ?
     ORDER BY seq DESC LIMIT ?`,
-  rootsOf: `
-    SELECT seq FROM calls INDEXED BY roots WHERE root IS NULL AND function = ? AND seq < ? ORDER BY seq DESC LIMIT ?`,
-  tree: `
-    SELECT seq FROM calls INDEXED BY children WHERE root = ? AND root IS NOT NULL AND seq < ? ORDER BY seq DESC LIMIT ?`,
+  childrenNamed: `
+    SELECT seq FROM calls INDEXED BY functions WHERE root IS NOT NULL AND function = ? AND seq < ?
+    ORDER BY seq DESC LIMIT ?`,
   childrenOf: `
-    SELECT seq FROM calls INDEXED BY children WHERE root = ? AND root IS NOT NULL AND parent = ? AND seq < ?
+    SELECT seq FROM calls INDEXED BY children WHERE parent IS NOT NULL AND parent = ? AND seq < ?
     ORDER BY seq DESC LIMIT ?`,
-  /** One step in the index for each of them, however many calls they have; at most so many. */
-  parentsIn: `
-    WITH RECURSIVE parents (parent, root) AS (
-      SELECT (SELECT min(parent) FROM calls INDEXED BY children WHERE root = ? AND root IS NOT NULL), ? UNION ALL
-      SELECT (
-        SELECT min(calls.parent) FROM calls INDEXED BY children
-        WHERE calls.root = parents.root AND calls.root IS NOT NULL AND calls.parent > parents.parent), root
-      FROM parents WHERE parent IS NOT NULL)
-    SELECT parent FROM parents WHERE parent IS NOT NULL LIMIT ?`,
-  functionsOfRoots: `
-    WITH RECURSIVE names (function) AS (
-      SELECT (SELECT min(function) FROM calls INDEXED BY roots WHERE root IS NULL) UNION ALL
-      SELECT (SELECT min(function) FROM calls INDEXED BY roots WHERE root IS NULL AND function > names.function)
-      FROM names WHERE names.function IS NOT NULL)
-    SELECT function FROM names WHERE function IS NOT NULL`,
+
+  /** Names of functions: one step in the index for each of them, however many calls they have. */
+  namesOfUnfinished: namesIn('calls INDEXED BY unfinished WHERE finished_at IS NULL AND root IS ?'),
+  namesOfFinished: namesIn('calls INDEXED BY finished WHERE finished_at IS NOT NULL AND root IS ?'),
+  namesOfUnsuccessful: namesIn('calls INDEXED BY unsuccessful WHERE (state = 2 OR state > 3) AND state = ?'),
 
   finishedRoots: `
     SELECT id FROM calls AS root INDEXED BY finished_roots
     WHERE finished_at < ? AND finished_at IS NOT NULL AND root.root IS NULL
       AND NOT EXISTS (SELECT 1 FROM calls AS call INDEXED BY unfinished WHERE call.root = root.id AND call.finished_at IS NULL)
     ORDER BY finished_at, seq LIMIT ?`,
-  descendants: 'SELECT id FROM calls INDEXED BY children WHERE root = ? AND root IS NOT NULL LIMIT ?',
+  descendants: 'SELECT id FROM calls INDEXED BY finished WHERE finished_at IS NOT NULL AND root = ? LIMIT ?',
 } as const;
 
 export function prepareStatements(connection: SqliteConnection): Statements {
