@@ -3,7 +3,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { StoreCorruptError, StoreError, StoreWriteError } from '../../lib/scheduler/store.js';
+import { StoreConflictError, StoreCorruptError, StoreError, StoreWriteError } from '../../lib/scheduler/store.js';
 import { SqliteStore } from '../../lib/scheduler/stores/index.js';
 import { DatabaseThread } from '../../lib/scheduler/stores/sqlite/database.thread.js';
 import { loadDriver } from '../../lib/scheduler/stores/sqlite/driver.choice.js';
@@ -54,6 +54,16 @@ describe('a SQLite store with a thread of its own', () => {
     await expect(store.commit([...many(1000), large(2)])).rejects.toBeInstanceOf(StoreWriteError);
     await store.commit([rootCall(idOf(3))]);
     expect((await store.recover()).calls.map(({ header }) => header.id)).toEqual([idOf(3)]);
+    await store.close();
+  });
+
+  it('refuses a call that is there already, in small commits and in large ones', async () => {
+    const store = new SqliteStore(path);
+    await store.open();
+    await store.commit(many(1000));
+    await expect(store.commit([rootCall(idOf(1000))])).rejects.toBeInstanceOf(StoreConflictError);
+    await expect(store.commit(many(900))).rejects.toBeInstanceOf(StoreConflictError);
+    expect(await store.get(idOf(900))).toBeUndefined();
     await store.close();
   });
 

@@ -1,4 +1,4 @@
-import { StoreCorruptError, StoreError, StoreLockedError, StoreWriteError } from '../../store.js';
+import { StoreConflictError, StoreCorruptError, StoreError, StoreLockedError, StoreWriteError } from '../../store.js';
 import type { DatabaseOptions } from './database.js';
 import type { DatabaseMethod } from './database.handle.js';
 import type { SqliteDriverName } from './driver.js';
@@ -28,7 +28,7 @@ export interface ErrorMessage {
   readonly stack: string | undefined;
 }
 
-const STORE_ERRORS = [StoreError, StoreLockedError, StoreCorruptError, StoreWriteError];
+const STORE_ERRORS = [StoreError, StoreConflictError, StoreLockedError, StoreCorruptError, StoreWriteError];
 
 export function toMessage(error: unknown): ErrorMessage {
   if (!(error instanceof Error)) return { name: 'Error', message: String(error), stack: undefined };
