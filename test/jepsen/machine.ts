@@ -87,7 +87,11 @@ export class Machine {
     while (!this.isEnding) {
       this.isKilled = false;
       const code = await this.run();
-      if (!this.isKilled && !(this.isEnding && code === 0)) this.parts.history.died(this.number, code);
+      if (this.isKilled || (this.isEnding && code === 0)) continue;
+      this.parts.history.died(this.number, code);
+      // Nobody may be waiting for it.
+      this.ready.promise.catch(() => undefined);
+      this.ready.reject(new Error(this.parts.history.deaths.at(-1)));
     }
   }
 

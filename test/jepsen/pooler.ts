@@ -61,7 +61,7 @@ function settings(folder: string, server: Place): string {
     'path' in server ? `host=${server.path.replace(/\/[^/]*$/, '')}` : `host=${server.host} port=${server.port}`;
   return `
 [databases]
-* = ${place}
+* = ${place} user=postgres
 [pgbouncer]
 pool_mode = session
 default_pool_size = 200
