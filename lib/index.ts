@@ -6,6 +6,7 @@ export {
   type CallsOf,
   type DispatchID,
   type DispatchOptions,
+  type DispatchTransaction,
   type ListFilter,
   type ResultOf,
   type ResultOptions,

@@ -1,5 +1,5 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
-import type { CallFilter, CallInfo, CallInfoPage } from '../scheduler/index.js';
+import type { CallerTransaction, CallFilter, CallInfo, CallInfoPage } from '../scheduler/index.js';
 import type { DispatchID } from './client.types.js';
 
 /** A call on its way to a scheduler. */
@@ -30,8 +30,11 @@ export interface ListFilter extends CallFilter {
 
 /** The scheduler that a client talks to. */
 export interface Backend {
-  /** Dispatches all calls or none; resolves with their ids when they are durable. */
-  dispatch(calls: readonly OutgoingCall[]): Promise<DispatchID[]>;
+  /**
+   * Dispatches all calls or none; resolves with their ids when they are durable, or are part of the transaction, which
+   * decides whether they will be.
+   */
+  dispatch(calls: readonly OutgoingCall[], transaction?: CallerTransaction): Promise<DispatchID[]>;
   /** The call's result; rejects with its error. */
   wait(id: DispatchID, options: { timeout: number | undefined; signal: AbortSignal | undefined }): Promise<unknown>;
   get(id: DispatchID): Promise<CallInfo | undefined>;

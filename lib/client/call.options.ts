@@ -2,6 +2,7 @@ import { describe, parseDuration } from '../dispatch.duration.js';
 import { nearest } from '../dispatch.spelling.js';
 import { InvalidArgumentError } from '../errors/index.js';
 import { MAX_KEY, MAX_PRIORITY } from '../scheduler/index.js';
+import { callerTransaction } from './caller.transaction.js';
 import type { DispatchOptions } from './client.types.js';
 
 const NAMES = [
@@ -11,6 +12,7 @@ const NAMES = [
   'delay',
   'at',
   'expiration',
+  'transaction',
 ] as const satisfies readonly (keyof DispatchOptions)[];
 
 /** The options of a dispatch, read. Times are milliseconds. */
@@ -35,6 +37,7 @@ export function checkDispatchOptions(options: DispatchOptions): void {
   if (options.delay !== undefined && options.at !== undefined) {
     throw new InvalidArgumentError('with({ delay, at }): give one of them; both say when the call starts.');
   }
+  if (options.transaction !== undefined) callerTransaction(options.transaction);
   readDispatchOptions(options, 0);
 }
 

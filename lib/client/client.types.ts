@@ -1,4 +1,5 @@
 import type { DurableMethod, DurationInput } from '../decorators/index.js';
+import type { DispatchTransaction } from './caller.transaction.js';
 import type { DispatchCall } from './dispatch.call.js';
 
 /** 32 hex digits, opaque: what a call is known by everywhere. */
@@ -43,6 +44,12 @@ export interface DispatchOptions {
   at?: Date | number;
   /** How long after its creation the call may still be attempted. Default: what its function says, else for ever. */
   expiration?: DurationInput;
+  /**
+   * A transaction of the application in the database of the store, which has to be PostgreSQL: the call is there if and
+   * only if the transaction is committed, and starts then. For what is dispatched, not for what is awaited. In a durable
+   * function the whole transaction belongs into a `step`.
+   */
+  transaction?: DispatchTransaction;
 }
 
 export interface ResultOptions {

@@ -7,6 +7,7 @@ import type { DispatchRegistry } from '../registry/index.js';
 import type { CallInfo, CallInfoPage } from '../scheduler/index.js';
 import type { Backend, ListFilter, OutgoingCall } from './backend.js';
 import { CallBuilder } from './call.builder.js';
+import { callerTransaction } from './caller.transaction.js';
 import { checkDispatchOptions, readDispatchOptions, refuse } from './call.options.js';
 import type {
   ArgumentsOf,
@@ -20,6 +21,7 @@ import type {
 import { DispatchBatch } from './dispatch.batch.js';
 import type { DispatchCall } from './dispatch.call.js';
 import { dispatchInStep, refuseResultOptions, specOf, waitSpec } from './durable.calls.js';
+import { refuseAwaited, refuseInFunction, transactionOf } from './joined.dispatch.js';
 
 /**
  * Dispatches durable functions and tells what became of them. Injectable everywhere.
@@ -84,6 +86,7 @@ export class DispatchClient {
     // In a durable function the promise of the run itself is handed on: `gather` and `race` know it.
     try {
       const call = this.builder.from(target, args);
+      refuseAwaited([call]);
       const options = typeof target === 'function' ? undefined : (args[0] as ResultOptions | undefined);
       const run = currentRun();
       if (run === undefined) return this.dispatchAndWait(call, readResultOptions(options));
@@ -100,6 +103,7 @@ export class DispatchClient {
     options?: ResultOptions,
   ): Promise<ResultsOf<T>> {
     const built = calls.map((call) => this.builder.from(call, []));
+    refuseAwaited(built);
     const run = currentRun();
     if (run !== undefined) {
       refuseResultOptions(options);
@@ -174,6 +178,11 @@ export class DispatchClient {
     if (calls.length === 0) return [];
     const outgoing = calls.map((call, index) => toOutgoing(call, index, this.clock.now()));
     const run = currentRun();
+    const transaction = transactionOf(calls);
+    if (transaction !== undefined) {
+      refuseInFunction(run);
+      return this.backend.dispatch(outgoing, callerTransaction(transaction));
+    }
     const send = (all: readonly OutgoingCall[]): Promise<DispatchID[]> => this.backend.dispatch(all);
     return run === undefined ? send(outgoing) : dispatchInStep(run, outgoing, send);
   }

@@ -1,14 +1,22 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { LOCAL_ENDPOINT } from '../dispatch.constants.js';
 import { TemporaryError } from '../errors/index.js';
-import { refuseOtherCall, type CallInfo, type CallInfoPage, type NewCall, type Scheduler } from '../scheduler/index.js';
+import {
+  refuseIfOther,
+  refuseOtherCall,
+  type CallerTransaction,
+  type CallInfo,
+  type CallInfoPage,
+  type NewCall,
+  type Scheduler,
+} from '../scheduler/index.js';
 import type { Backend, ListFilter, OutgoingCall } from './backend.js';
 import { readResult } from './call.result.js';
 import type { DispatchID } from './client.types.js';
 import { derivedId } from './durable.calls.js';
 
 /** What the client needs of a scheduler in its process. */
-export type CallScheduler = Pick<Scheduler, 'dispatch' | 'wait' | 'get' | 'list' | 'cancel' | 'retry'>;
+export type CallScheduler = Pick<Scheduler, 'dispatch' | 'dispatchIn' | 'wait' | 'get' | 'list' | 'cancel' | 'retry'>;
 
 const DEFAULT_PAGE = 100;
 
@@ -33,8 +41,9 @@ export class EmbeddedBackend implements Backend {
     this.state = 'closed';
   }
 
-  async dispatch(calls: readonly OutgoingCall[]): Promise<DispatchID[]> {
+  async dispatch(calls: readonly OutgoingCall[], transaction?: CallerTransaction): Promise<DispatchID[]> {
     this.refuseUnlessOpen();
+    if (transaction !== undefined) return this.dispatchIn(transaction, calls);
     const ids = await this.scheduler.dispatch(calls.map(toNewCall));
     await Promise.all(
       calls.map(({ endpoint = LOCAL_ENDPOINT, ...call }, index) =>
@@ -42,6 +51,13 @@ export class EmbeddedBackend implements Backend {
       ),
     );
     return ids;
+  }
+
+  private dispatchIn(transaction: CallerTransaction, calls: readonly OutgoingCall[]): Promise<DispatchID[]> {
+    return this.scheduler.dispatchIn(transaction, calls.map(toNewCall), (known, index) => {
+      const call = calls[index];
+      if (call) refuseIfOther({ ...call, endpoint: call.endpoint ?? LOCAL_ENDPOINT }, known);
+    });
   }
 
   async wait(

@@ -1,5 +1,6 @@
 export { AbsentBackend } from './absent.backend.js';
 export type { Backend, ListFilter, OutgoingCall } from './backend.js';
+export type { DispatchTransaction } from './caller.transaction.js';
 export type {
   ArgumentsOf,
   CallsOf,

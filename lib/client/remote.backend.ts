@@ -26,7 +26,7 @@ import {
   type RemoteScheduler,
   type InvokeOptions,
 } from '../remote/index.js';
-import type { CallInfo, CallInfoPage } from '../scheduler/index.js';
+import type { CallerTransaction, CallInfo, CallInfoPage } from '../scheduler/index.js';
 import type { Backend, ListFilter, OutgoingCall } from './backend.js';
 import { readResult } from './call.result.js';
 import type { DispatchID } from './client.types.js';
@@ -56,7 +56,8 @@ export class RemoteBackend implements Backend {
     private readonly results: RemoteResults,
   ) {}
 
-  async dispatch(calls: readonly OutgoingCall[]): Promise<DispatchID[]> {
+  async dispatch(calls: readonly OutgoingCall[], transaction?: CallerTransaction): Promise<DispatchID[]> {
+    if (transaction !== undefined) throw this.refuseTransaction();
     const { ids } = await this.send(calls);
     if (ids.length === calls.length) return ids;
     throw new InvalidResponseError(
@@ -181,6 +182,15 @@ export class RemoteBackend implements Backend {
           `use one of this package (npx nestjs-dispatch serve), or the embedded one.`,
       );
     }
+  }
+
+  private refuseTransaction(): InvalidArgumentError {
+    const { source, origin } = this.scheduler;
+    return new InvalidArgumentError(
+      `with({ transaction }) is not possible with the scheduler at ${origin} (${source}), which writes to a store of its own. ` +
+        'Calls join the transactions of an application that has its scheduler embedded, with scheduler.store (DISPATCH_STORE) ' +
+        'set to postgres://… of the same database.',
+    );
   }
 
   private toNewCall(call: OutgoingCall): MessageInitShape<typeof NewCallSchema> {

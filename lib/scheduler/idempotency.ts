@@ -2,7 +2,7 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import { InvalidArgumentError } from '../errors/index.js';
 import { inputHash } from '../values/index.js';
 import type { Scheduler } from './scheduler.js';
-import type { DispatchId } from './store.js';
+import type { DispatchId, KnownCall } from './store.js';
 
 interface KeyedCall {
   readonly endpoint: string;
@@ -23,14 +23,24 @@ export async function refuseOtherCall(
   scheduler: Pick<Scheduler, 'get'>,
   inputOf: (id: DispatchId) => Promise<Any | undefined>,
 ): Promise<void> {
-  const key = call.idempotencyKey;
-  if (key === undefined || id === undefined) return;
+  if (call.idempotencyKey === undefined || id === undefined) return;
   const [info, input] = await Promise.all([scheduler.get(id), inputOf(id)]);
+  if (info !== undefined) refuseIfOther(call, { ...info, input });
+}
+
+/**
+ * The same for a call that was looked up.
+ *
+ * @throws InvalidArgumentError when the call that has the key is another one
+ */
+export function refuseIfOther(call: KeyedCall, known: KnownCall): void {
+  const { idempotencyKey: key } = call;
+  const { id, input } = known;
   // A restart or a tail call has replaced what the call began as: there is nothing left to compare.
-  if (info === undefined || info.incarnation > 1) return;
-  const isSame = info.function === call.function && info.endpoint === call.endpoint && hasInput(call, input);
+  if (key === undefined || known.incarnation > 1) return;
+  const isSame = known.function === call.function && known.endpoint === call.endpoint && hasInput(call, input);
   if (isSame) return;
-  const difference = info.function === call.function ? 'with another input' : `of ${info.function}`;
+  const difference = known.function === call.function ? 'with another input' : `of ${known.function}`;
   throw new InvalidArgumentError(
     `The idempotency key ${JSON.stringify(key)} belongs to a call ${difference} (${id}): the call of ${call.function} ` +
       `was not made. Give each call that is to be made a key of its own.`,

@@ -4,7 +4,7 @@ import { Inspection } from './core/inspection.js';
 import type { FunctionPolicy, Milliseconds, SchedulerOptions } from './core/options.js';
 import { recover } from './core/recovery.js';
 import { unknownCall } from './core/waits.js';
-import type { CallFilter, DispatchId } from './store.js';
+import type { CallerTransaction, CallFilter, DispatchId, KnownCall } from './store.js';
 
 const DEFAULT_GRACE: Milliseconds = 10_000;
 
@@ -77,6 +77,22 @@ export class Scheduler {
   async dispatch(calls: readonly NewCall[]): Promise<DispatchId[]> {
     this.requireStarted();
     return this.core.intake.dispatch(calls);
+  }
+
+  /**
+   * Writes calls in a transaction of the application, in the database of the store, and resolves with their ids: they are
+   * there if and only if that is committed, and start then, in whichever process has time.
+   *
+   * @param accept is handed each call that has its id already, and its place among the calls; it throws to refuse
+   * @throws InvalidArgumentError when a call is wrong, or the store or the transaction cannot do this; the message says why
+   */
+  async dispatchIn(
+    transaction: CallerTransaction,
+    calls: readonly NewCall[],
+    accept: (known: KnownCall, index: number) => void = () => undefined,
+  ): Promise<DispatchId[]> {
+    this.requireStarted();
+    return this.core.intake.dispatchIn(transaction, calls, accept);
   }
 
   /**

@@ -130,6 +130,8 @@ export type Mutation =
   /** Removes finished calls for good. */
   | { readonly type: 'purge'; readonly ids: readonly DispatchId[] };
 
+export type CreateMutation = Extract<Mutation, { type: 'create' }>;
+
 /** One call as the store has it, without its input, journal and result. */
 export interface CallRow {
   readonly header: CallHeader;
@@ -347,6 +349,42 @@ export interface SharedStore extends Store {
   /** These were cancelled. */
   forgetCancels(ids: readonly DispatchId[]): Promise<void>;
 }
+
+/** A call that is there already, as far as it is compared with one that is to be made under its id. */
+export interface KnownCall {
+  readonly id: DispatchId;
+  readonly endpoint: string;
+  readonly function: string;
+  readonly incarnation: number;
+  readonly input: Any | undefined;
+}
+
+/** A transaction that the application has begun, in the database of the store, and that it will end. */
+export interface CallerTransaction {
+  /**
+   * Sends a statement in it, and resolves with the only column of the only row of the answer, which is a text. Parameters
+   * stand as `$1` and so on, and are texts.
+   */
+  ask(text: string, values: readonly string[]): Promise<string>;
+}
+
+/** A store that can write roots in a transaction of the application: they are there if and only if that is committed. */
+export interface JoiningStore extends SharedStore {
+  /**
+   * Makes roots that any process may claim. Of those that are there already nothing is written.
+   *
+   * @param accept is handed each call that is there already; it throws to refuse
+   * @throws InvalidArgumentError when the transaction cannot hold them; errors of the application's own connection pass
+   * as they are
+   */
+  createIn(
+    transaction: CallerTransaction,
+    roots: readonly CreateMutation[],
+    accept: (known: KnownCall) => void,
+  ): Promise<void>;
+}
+
+export const isJoining = (store: Store): store is JoiningStore => 'createIn' in store;
 
 /** Whether processes share the store, so that calls may be in the hands of others. */
 export const isShared = (store: Store): store is SharedStore => 'claim' in store;

@@ -8,6 +8,7 @@ import { placeOf, type Place } from './wire.js';
 /** A database for the tests of one file: that of DISPATCH_TEST_DATABASE_URL, or one on a server of its own. */
 export class TestDatabase {
   private readonly schemas: string[] = [];
+  private readonly databases: string[] = [];
 
   private constructor(
     private address: string,
@@ -80,6 +81,16 @@ export class TestDatabase {
     return url.href;
   }
 
+  /** The address of a database that is empty, on the same server. */
+  async newDatabase(): Promise<string> {
+    const name = `test_${randomBytes(6).toString('hex')}`;
+    await this.query(`CREATE DATABASE ${name}`);
+    this.databases.push(name);
+    const url = new URL(this.address);
+    url.pathname = `/${name}`;
+    return url.href;
+  }
+
   async query(text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
     return (await this.client.query<Record<string, unknown>>(text, values)).rows;
   }
@@ -91,6 +102,7 @@ export class TestDatabase {
 
   async close(): Promise<void> {
     for (const schema of this.schemas) await this.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
+    for (const name of this.databases) await this.query(`DROP DATABASE IF EXISTS ${name}`);
     await this.client.end();
     await this.server?.stop();
     await this.standby?.stop();

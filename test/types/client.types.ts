@@ -1,6 +1,7 @@
 /**
  * Compiled by `npm run types`, never run: each line under `@ts-expect-error` must be a compile error, each other one none.
  */
+import pg from 'pg';
 import { DispatchFunction, type DispatchClient, type DispatchID, type DispatchModule } from '../../lib/index.js';
 
 export class Work {
@@ -48,6 +49,10 @@ export async function check(client: DispatchClient, work: Work): Promise<void> {
   await client.with({ delay: '1h', idempotencyKey: 'k', priority: 1, key: 'k' }).dispatch(work.greet, 'x');
   await client.call(client.of(work).add(1, 2), { timeout: '5s' });
 
+  await client.with({ transaction: new pg.Client() }).dispatch(work.add, 1, 2);
+
+  // @ts-expect-error an object that can do nothing is no transaction
+  client.with({ transaction: {} });
   // @ts-expect-error an argument is missing
   await client.dispatch(work.add, 1);
   // @ts-expect-error an argument has another type

@@ -1,5 +1,16 @@
 import { InvalidArgumentError } from '../../errors/index.js';
-import { StoreConflictError, type CallHeader, type CallProgress, type DispatchId } from '../store.js';
+import {
+  isJoining,
+  StoreConflictError,
+  type CallerTransaction,
+  type CallHeader,
+  type CallProgress,
+  type CallTarget,
+  type CreateMutation,
+  type DispatchId,
+  type KnownCall,
+  type Timestamp,
+} from '../store.js';
 import type { NewCall } from './calls.js';
 import type { Core } from './core.js';
 import { isDispatchId, rootId } from './ids.js';
@@ -33,6 +44,22 @@ export class Intake {
         if (!(error instanceof StoreConflictError) || attempt === CONFLICT_ATTEMPTS) throw error;
       }
     }
+  }
+
+  /** In a transaction of the application: nothing of it is in memory, where it might stay when that is rolled back. */
+  async dispatchIn(
+    transaction: CallerTransaction,
+    calls: readonly NewCall[],
+    accept: (known: KnownCall, index: number) => void,
+  ): Promise<DispatchId[]> {
+    for (const call of calls) this.validate(call);
+    const { store, clock } = this.core;
+    if (!isJoining(store)) throw refuseToJoin(store.name);
+    const now = clock.now();
+    const roots = calls.map((call) => this.freeRoot(call, now));
+    const ids = roots.map(({ header }) => header.id);
+    await store.createIn(transaction, roots, (known) => accept(known, ids.indexOf(known.id)));
+    return ids;
   }
 
   noteFinished(id: DispatchId): void {
@@ -71,17 +98,7 @@ export class Intake {
     return calls.map((call) => {
       const { id = rootId(now, core.random, call.namespace) } = call;
       if (core.records.has(id) || known.has(id) || this.givenAway.has(id)) return id;
-      const header: CallHeader = {
-        id,
-        parentId: '',
-        rootId: id,
-        correlationId: 0n,
-        parentIncarnation: 0,
-        createdAt: now,
-        expiresAt: call.expiration === undefined ? undefined : now + call.expiration,
-        priority: call.priority ?? 0,
-        key: call.key ?? '',
-      };
+      const header = rootHeader(id, call, now);
       const progress = freshProgress(call.dueAt ?? now, 1);
       if (core.fleet?.givesAway(call.endpoint, call.function)) {
         this.giveAway(header, call, progress);
@@ -97,9 +114,14 @@ export class Intake {
   }
 
   private giveAway(header: CallHeader, call: NewCall, progress: CallProgress): void {
-    const { endpoint, function: name, version = '', input } = call;
     this.givenAway.add(header.id);
-    this.core.commits.createFree(header, { endpoint, function: name, version, input }, progress);
+    this.core.commits.createFree(header, targetOf(call), progress);
+  }
+
+  private freeRoot(call: NewCall, now: Timestamp): CreateMutation {
+    const { id = rootId(now, this.core.random, call.namespace) } = call;
+    const progress = freshProgress(call.dueAt ?? now, 1);
+    return { type: 'create', header: rootHeader(id, call, now), target: targetOf(call), progress, free: true };
   }
 
   private validate(call: NewCall): void {
@@ -109,6 +131,31 @@ export class Intake {
         : (invalidCall(this.core, call) ?? invalidTimes(call) ?? invalidOrder(call));
     if (problem !== undefined) throw new InvalidArgumentError(problem);
   }
+}
+
+function rootHeader(id: DispatchId, call: NewCall, now: Timestamp): CallHeader {
+  return {
+    id,
+    parentId: '',
+    rootId: id,
+    correlationId: 0n,
+    parentIncarnation: 0,
+    createdAt: now,
+    expiresAt: call.expiration === undefined ? undefined : now + call.expiration,
+    priority: call.priority ?? 0,
+    key: call.key ?? '',
+  };
+}
+
+function targetOf({ endpoint, function: name, version = '', input }: NewCall): CallTarget {
+  return { endpoint, function: name, version, input };
+}
+
+function refuseToJoin(store: string): InvalidArgumentError {
+  return new InvalidArgumentError(
+    `with({ transaction }) needs a store in the database of the transaction, and this one is ${store}: set scheduler.store, ` +
+      'or DISPATCH_STORE, to the address of that database, postgres://user:password@host:5432/database.',
+  );
 }
 
 function invalidOrder({ priority, key, function: name }: NewCall): string | undefined {

@@ -1,8 +1,6 @@
 import { EMPTY_JOURNAL, type JournalPosition } from '../../../protocol/index.js';
-import type { CallProgress, CallTarget, DispatchId, FinishedCall, Mutation } from '../../store.js';
+import type { CallProgress, CallTarget, CreateMutation, DispatchId, FinishedCall, Mutation } from '../../store.js';
 import { JournalKind } from '../call.codes.js';
-
-export type Create = Extract<Mutation, { type: 'create' }>;
 
 /** A piece of a journal, and where the journal ends with it. */
 export interface JournalPart {
@@ -35,7 +33,7 @@ export class Change {
   /** @param create set when the call is new */
   constructor(
     readonly id: DispatchId,
-    readonly create: Create | undefined,
+    readonly create: CreateMutation | undefined,
   ) {
     this.progress = create?.progress;
     this.isFree = create?.free ?? false;

@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from '../../../errors/index.js';
 import { StoreCorruptError, StoreError, StoreWriteError } from '../../store.js';
 import { DamagedError } from '../call.codes.js';
 
@@ -75,6 +76,41 @@ export function storeError(error: unknown, store: string): StoreError {
       if (/^(08|57P)/.test(error.code)) return unreachable(store, why, error);
       return new StoreWriteError(`The store ${store} failed: ${why} (SQLSTATE ${error.code}).`, { cause: error });
   }
+}
+
+/** How deep libraries wrap what the server says. */
+const MOST_WRAPPED = 5;
+
+/**
+ * What a failure in a transaction of the application means, where that is to be told about the store; undefined for
+ * anything else, such as a conflict with another transaction, which the application deals with as always.
+ */
+export function refusalOfTransaction(error: unknown, store: string, schema: string): InvalidArgumentError | undefined {
+  const states = sqlStatesIn(error, MOST_WRAPPED);
+  if (states.has(SqlState.INSUFFICIENT_PRIVILEGE)) {
+    return new InvalidArgumentError(
+      `with({ transaction }) for the store ${store}: the user of the transaction may not write there. Grant it the rights: ` +
+        `GRANT USAGE ON SCHEMA ${schema} TO …; GRANT SELECT, INSERT ON ${schema}.calls TO …; GRANT SELECT ON ${schema}.processes TO …`,
+      { cause: error },
+    );
+  }
+  if (!states.has(SqlState.UNDEFINED_TABLE) && !states.has(SqlState.INVALID_SCHEMA_NAME)) return undefined;
+  return new InvalidArgumentError(
+    `with({ transaction }) for the store ${store}: the transaction is in a database without its schema ${schema}. Set ` +
+      'scheduler.store, or DISPATCH_STORE, to the address of the database that the transaction is in.',
+    { cause: error },
+  );
+}
+
+/** Drivers have it as `code`; what libraries put around their errors has them as `cause`, `driverError` and so on. */
+function sqlStatesIn(error: unknown, depth: number): Set<unknown> {
+  if (typeof error !== 'object' || error === null || depth === 0) return new Set();
+  const { code, originalCode, cause, driverError, meta, driverAdapterError } = error as Record<string, unknown>;
+  const states = new Set([code, originalCode]);
+  for (const wrapped of [cause, driverError, meta, driverAdapterError]) {
+    for (const state of sqlStatesIn(wrapped, depth - 1)) states.add(state);
+  }
+  return states;
 }
 
 export function unreachable(store: string, why: string, cause?: unknown): StoreWriteError {

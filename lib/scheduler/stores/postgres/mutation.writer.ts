@@ -147,8 +147,8 @@ const idsOf = (changes: readonly Change[]): string[] => changes.map((change) => 
 
 const encodeInput = (target: Change['target']): Uint8Array | null => (target?.input ? encodeAny(target.input) : null);
 
-/** The parameters of `create` behind the owner. */
-function columnsOfNew(changes: readonly Change[]): string[] {
+/** The parameters of `create` behind the owner, and of `createIn` behind the transaction. */
+export function columnsOfNew(changes: readonly Change[]): string[] {
   const rows = changes.flatMap((change) => {
     const { create, finished, position, journalKind } = change;
     const progress = change.progress;

@@ -7,17 +7,20 @@ import { StoreError } from '../../store.js';
 import type {
   BranchChanges,
   CallEnd,
+  CallerTransaction,
   CallFilter,
   CallPage,
   CallRow,
   ClaimableFunctions,
+  CreateMutation,
   DispatchId,
   EndedBranch,
+  JoiningStore,
+  KnownCall,
   Mutation,
   Recovery,
   RegisteredFunction,
   Registration,
-  SharedStore,
   SharedStoreListener,
   Timestamp,
 } from '../../store.js';
@@ -29,6 +32,7 @@ import { Connection } from './connection.js';
 import { loadDriver } from './driver.js';
 import type { PostgresDriver } from './driver.js';
 import { storeError } from './errors.js';
+import { JoinedTransaction } from './joined.transaction.js';
 import { idsIn } from './mutation.writer.js';
 import { bytesOf, callRow, endOf, number, text } from './rows.js';
 import { checkSchema, migrateSchema } from './schema.js';
@@ -76,7 +80,7 @@ const NOBODY: Member = {
 };
 
 /** Keeps calls in PostgreSQL (13 or later), in a schema of its own, for any number of processes. Needs the package `pg`. */
-export class PostgresStore implements SharedStore {
+export class PostgresStore implements JoiningStore {
   readonly name: string;
   readonly lease: number;
   private readonly target: PostgresTarget;
@@ -174,6 +178,17 @@ export class PostgresStore implements SharedStore {
       await session.committer.commit(mutations, branches);
       session.marks.wrote(mutations.flatMap((mutation) => (mutation.type === 'create' ? [] : idsIn(mutation))));
     });
+  }
+
+  async createIn(
+    transaction: CallerTransaction,
+    roots: readonly CreateMutation[],
+    accept: (known: KnownCall) => void,
+  ): Promise<void> {
+    const { statements, name: store } = this;
+    const { schema } = this.target;
+    const { process, start } = this.requireOpen();
+    await new JoinedTransaction({ store, schema, statements, process, start }, transaction).create(roots, accept);
   }
 
   markRunning(started: readonly DispatchId[], ended: readonly DispatchId[]): void {

@@ -58,6 +58,8 @@ export class Session {
   private constructor(
     private readonly parts: SessionParts,
     readonly process: number,
+    /** When it was registered: tells it from processes of other databases. */
+    readonly start: string,
   ) {
     const { statements, target, lease, heartbeat, listener } = parts;
     this.writing = new ConnectionSlot(() =>
@@ -96,7 +98,7 @@ export class Session {
     await first.run(statements.forgetWaits);
     await first.run(statements.forgetRegistrations);
     await first.run(statements.dropResultsOfEnded);
-    const session = new Session(parts, number(rows[0]?.[0]));
+    const session = new Session(parts, number(rows[0]?.[0]), text(rows[0]?.[1]));
     try {
       await session.control.get();
     } catch (error) {

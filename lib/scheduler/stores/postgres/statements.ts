@@ -136,6 +136,57 @@ const branchesOf = (calls: string, parents: string): string => `
   WHERE parent.owner = $1 AND parent.seq IN (${parents}) AND ${HAS_STATE}
     AND child.head AND (child.finished_at IS NULL OR child.inbox < 0)`;
 
+/** What tells a process from those of other databases, as a text that no setting of a session changes. */
+const START = '(extract(epoch FROM started_at) * 1000000)::bigint::text';
+
+/** What is given of new calls, in the order of the parameters. */
+const NEW_CALL = [
+  ['id', 'text'],
+  ['root', 'text'],
+  ['parent', 'text'],
+  ['correlation', 'bigint'],
+  ['parent_incarnation', 'bigint'],
+  ['created_at', 'float8'],
+  ['expires_at', 'float8'],
+  ['free', 'boolean'],
+  ['endpoint', 'text'],
+  ['function', 'text'],
+  ['version', 'text'],
+  ['input', 'bytea'],
+  ['state', 'smallint'],
+  ['due_at', 'float8'],
+  ['attempt', 'int'],
+  ['crashes', 'int'],
+  ['incarnation', 'bigint'],
+  ['delivered', 'int'],
+  ['min_results', 'int'],
+  ['max_results', 'int'],
+  ['wake_at', 'float8'],
+  ['cancel_by', 'float8'],
+  ['priority', 'smallint'],
+  ['key', 'text'],
+  ['journal_bytes', 'int'],
+  ['journal_digest', 'bigint'],
+  ['journal_kind', 'smallint'],
+  ['finished_at', 'float8'],
+  ['status', 'int'],
+  ['inbox', 'int'],
+  ['result', 'bytea'],
+  ['branch', 'text'],
+  ['code', 'text'],
+] as const;
+
+/** Makes calls of arrays, which are the parameters from $2 on. The cast makes an array of a parameter. */
+const insertInto = (calls: string, owner: string, cast: string): string => `
+  INSERT INTO ${calls} (id, root, parent, correlation, parent_incarnation, created_at, expires_at, owner, endpoint,
+    function, version, state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results, wake_at,
+    cancel_by, priority, key, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, input, result, branch, code)
+  SELECT id, root, parent, correlation, parent_incarnation, created_at, expires_at, ${owner}, endpoint, function, version,
+    state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results, wake_at, cancel_by, priority, key,
+    journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, input, result, branch, code
+  FROM unnest(${NEW_CALL.map(([, type], index) => `$${index + 2}${cast}::${type}[]`).join(', ')})
+  AS made (${NEW_CALL.map(([column]) => column).join(', ')})`;
+
 /** Every statement of the store, for the tables of a schema. Parameters are arrays where the name is a plural. */
 function sqlOf(schema: string) {
   const [calls, journals, processes] = [`${schema}.calls`, `${schema}.journals`, `${schema}.processes`];
@@ -147,7 +198,8 @@ function sqlOf(schema: string) {
     `(${owner} IS NULL OR ${owner} IN (SELECT process.id FROM ${processes} AS process WHERE process.ended_at IS NOT NULL))`;
   return {
     register: `
-      INSERT INTO ${processes} (name, runs, lease_until) VALUES ($1, $2, clock_timestamp() + $3 * interval '1 ms') RETURNING id`,
+      INSERT INTO ${processes} (name, runs, lease_until) VALUES ($1, $2, clock_timestamp() + $3 * interval '1 ms')
+      RETURNING id, ${START}`,
     /** The first statement of each commit. No row: the process was found dead, and others may have its calls. */
     fence: `
       UPDATE ${processes} SET commits = $2, lease_until = clock_timestamp() + $3 * interval '1 ms'
@@ -193,23 +245,32 @@ function sqlOf(schema: string) {
     tellFunctions: `SELECT pg_notify('${schema}_free', 'functions')`,
     others: `SELECT count(*) FROM ${processes} WHERE runs AND ended_at IS NULL AND id <> $1`,
 
-    create: `
-      INSERT INTO ${calls} (id, root, parent, correlation, parent_incarnation, created_at, expires_at, owner, endpoint,
-        function, version, state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results, wake_at,
-        cancel_by, priority, key, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, input, result, branch, code)
-      SELECT id, root, parent, correlation, parent_incarnation, created_at, expires_at,
-        CASE WHEN NOT free THEN $1::bigint END, endpoint, function, version, state, due_at, attempt, crashes, incarnation,
-        delivered, min_results, max_results, wake_at, cancel_by, priority, key, journal_bytes, journal_digest, journal_kind, finished_at,
-        status, inbox, input, result, branch, code
-      FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::float8[], $8::float8[],
-        $9::boolean[], $10::text[], $11::text[], $12::text[], $13::bytea[], $14::smallint[], $15::float8[], $16::int[],
-        $17::int[], $18::bigint[], $19::int[], $20::int[], $21::int[], $22::float8[], $23::float8[], $24::smallint[],
-        $25::text[], $26::int[], $27::bigint[], $28::smallint[], $29::float8[], $30::int[], $31::int[], $32::bytea[],
-        $33::text[], $34::text[])
-      AS made (id, root, parent, correlation, parent_incarnation, created_at, expires_at, free, endpoint, function, version,
-        input, state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results, wake_at, cancel_by, priority,
-        key, journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, result, branch, code)
-      ON CONFLICT (id) DO NOTHING`,
+    create: `${insertInto(calls, 'CASE WHEN NOT free THEN $1::bigint END', '')} ON CONFLICT (id) DO NOTHING`,
+    /**
+     * The first statement in a transaction of the application. The number of the transaction is its own for good: the next
+     * statement finds it there, or the transaction was over. A read-only one, as are all on a standby, gets none.
+     */
+    join: `
+      SELECT json_build_object(
+        'transaction', CASE WHEN current_setting('transaction_read_only') = 'off' THEN pg_current_xact_id()::text END,
+        'isHere', EXISTS (SELECT FROM ${processes} WHERE id = $1::text::bigint AND ${START} = $2::text),
+        'known', (
+          SELECT json_agg(json_build_object('id', id, 'endpoint', endpoint, 'function', function,
+            'incarnation', incarnation, 'input', encode(input, 'hex')))
+          FROM ${calls} WHERE id = ANY ($3::text::text[])))::text AS answer`,
+    /**
+     * Writes nothing outside of the transaction $1. Who waits for work hears of it once that is committed. All parameters
+     * are texts: a library that asks the server for their types would want arrays of its own kind for arrays.
+     */
+    createIn: `
+      WITH made AS (
+        ${insertInto(calls, 'NULL', '::text')}
+        WHERE pg_current_xact_id_if_assigned()::text = $1::text
+        ON CONFLICT (id) DO NOTHING RETURNING id)
+      SELECT json_build_object(
+        'isIn', pg_current_xact_id_if_assigned()::text IS NOT DISTINCT FROM $1::text,
+        'made', (SELECT json_agg(id) FROM made),
+        'told', CASE WHEN EXISTS (SELECT FROM made) THEN pg_notify('${schema}_free', '')::text END)::text AS answer`,
     /** Progress, the end of the journal, and the end of the call. Columns of which nothing is given stay as they are. */
     change: `
       UPDATE ${calls} AS call SET
