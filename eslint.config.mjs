@@ -1,4 +1,8 @@
+import { existsSync } from 'node:fs';
 import tseslint from 'typescript-eslint';
+
+/** Its libraries are installed by `npm run test:adapters`: without their types there is nothing to lint by. */
+const adapters = existsSync('test/adapters/node_modules') ? 'test/adapters/prisma/generated' : 'test/adapters';
 
 export default tseslint.config(
   {
@@ -8,6 +12,7 @@ export default tseslint.config(
       'dist',
       'lib/gen',
       'coverage',
+      adapters,
       '*.mjs',
       'scripts/**',
       'test/**/*.mjs',
@@ -16,7 +21,12 @@ export default tseslint.config(
   },
   ...tseslint.configs.recommendedTypeChecked,
   {
-    languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname } },
+    languageOptions: {
+      parserOptions: {
+        project: ['./tsconfig.json', './test/adapters/tsconfig.json'],
+        tsconfigRootDir: import.meta.dirname,
+      },
+    },
     rules: {
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': 'error',

@@ -3,6 +3,8 @@ export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/test', '<rootDir>/sample'],
   testMatch: ['**/*.test.ts'],
+  // With libraries of its own: npm run test:adapters.
+  modulePathIgnorePatterns: ['<rootDir>/test/adapters/'],
   // Jest leaves a core alone, which is half of a small machine.
   maxWorkers: '100%',
   // Against tests that hang; a busy machine may be slow for a while.

@@ -34,6 +34,18 @@ describe('the documentation', () => {
     expect(exported.filter((name) => !examplesText.includes(name))).toEqual([]);
   });
 
+  it('shows an example for each library whose transactions a dispatch can join', () => {
+    const examples = readdirSync('test/adapters/examples').map((name) => `test/adapters/examples/${name}`);
+    expect(
+      examplesOf('docs/transactions.md')
+        .map(({ path }) => path)
+        .sort(),
+    ).toEqual(examples.sort());
+    const { dependencies } = JSON.parse(read('test/adapters/package.json')) as { dependencies: object };
+    const page = read('docs/dependencies.md');
+    expect(Object.keys(dependencies).filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
+  });
+
   it('begins with the quickstart', () => {
     expect(readme.match(/<!-- \S+ -->/g)).toEqual([
       '<!-- sample/01-quickstart/orders.ts -->',
