@@ -31,6 +31,7 @@ const WAITS_FOR: Readonly<Record<CallWaitsFor, WireWaitsFor>> = {
   version: WireWaitsFor.VERSION,
   key: WireWaitsFor.KEY,
   endpoint: WireWaitsFor.ENDPOINT,
+  function: WireWaitsFor.FUNCTION,
 };
 
 const statesByNumber = new Map(entries(STATES).map(([name, number]) => [number, name]));

@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type PostgresStore } from '../../lib/scheduler/index.js';
+import { UNPLACED, type ClaimableFunctions, type Mutation } from '../../lib/scheduler/store.js';
+import { childCall, finished, idOf, rootCall, targetOf } from './calls.js';
 import { MortalStore, TestDatabase } from '../support/postgres.js';
 
 let database: TestDatabase;
@@ -23,6 +25,14 @@ async function open(): Promise<MortalStore> {
   return store;
 }
 
+const EVERYTHING: ClaimableFunctions = { endpoints: [], functions: [] };
+
+/** A child that any process may claim. */
+function branchCall(id: string, root: string): Mutation {
+  const call = childCall(id, root);
+  return { ...call, header: { ...call.header, branchId: id }, free: true };
+}
+
 const registered = (name: string, version = '') => ({ endpoint: 'local', function: name, version });
 const withoutLimits = { runs: undefined, perKey: undefined };
 
@@ -41,5 +51,57 @@ describe('processes that share a store', () => {
     await first.die();
     const last = await open();
     expect(await last.registeredElsewhere()).toEqual([]);
+  });
+
+  it('hand a branch from one to the other, and its result back', async () => {
+    const [first, second] = [await open(), await open()];
+    const [root, child] = [idOf(1), idOf(2)];
+    const branch = branchCall(child, root);
+    await first.commit([rootCall(root), branch]);
+    expect((await first.claim(10, EVERYTHING)).calls.map(({ header }) => header.id)).toEqual([child]);
+    await first.close();
+    stores.shift();
+
+    const { calls, branches } = await second.claim(10, EVERYTHING);
+    expect(calls.map(({ header }) => header.id)).toEqual([root, child]);
+    expect(branches).toMatchObject([{ id: child, parentId: root, correlationId: 1n }]);
+    await second.commit([finished(child, { inbox: UNPLACED })]);
+    expect(await second.endedBranches(10)).toMatchObject([{ id: child, parentId: root, state: 'succeeded' }]);
+
+    await second.commit([], { placed: [{ id: child, inbox: 1 }], cancelled: [], deaf: [] });
+    expect(await second.endedBranches(10)).toEqual([]);
+    expect((await second.get(child))?.finished?.inbox).toBe(1);
+  });
+
+  it('refuse to place a result twice', async () => {
+    const store = await open();
+    const [root, child] = [idOf(1), idOf(2)];
+    await store.commit([rootCall(root), branchCall(child, root)]);
+    await store.claim(1, EVERYTHING);
+    await store.commit([finished(child, { inbox: UNPLACED })]);
+    const placed = { placed: [{ id: child, inbox: 1 }], cancelled: [], deaf: [] };
+    await store.commit([], placed);
+    await expect(store.commit([], placed)).rejects.toThrow('nothing of it was stored');
+  });
+
+  it('drop results of branches for calls that have ended', async () => {
+    const store = await open();
+    const [root, child] = [idOf(1), idOf(2)];
+    await store.commit([rootCall(root), branchCall(child, root)]);
+    await store.claim(1, EVERYTHING);
+    await store.commit([finished(root)]);
+    await store.commit([finished(child, { inbox: UNPLACED })]);
+    expect((await store.get(child))?.finished?.inbox).toBe(0);
+  });
+
+  it('have whoever claims a branch cancel it, where that was asked for', async () => {
+    const [first, second] = [await open(), await open()];
+    const [root, child] = [idOf(1), idOf(2)];
+    await first.commit([rootCall(root), branchCall(child, root)]);
+    await first.commit([], { placed: [], cancelled: [child], deaf: [] });
+    // It has no function that is registered here, and is to be cancelled all the same.
+    const { calls } = await second.claim(10, { endpoints: [targetOf().endpoint], functions: [] });
+    expect(calls.map(({ header }) => header.id)).toEqual([child]);
+    expect(await second.requestedCancels()).toEqual([child]);
   });
 });

@@ -123,7 +123,7 @@ describe('a tree of calls over several processes', () => {
     expect(runs).toBe(902);
   });
 
-  it('is cancelled wherever its calls are', async () => {
+  it('shows calls that nobody has, and is cancelled wherever its calls are', async () => {
     const aborted = new Deferred<string>();
     const endless: Script = (_request, { signal }) =>
       new Promise((resolve) =>
@@ -138,6 +138,13 @@ describe('a tree of calls over several processes', () => {
     const back = await start({ endless });
     const id = await front.dispatch('page');
     await until(() => back.runs.length === 1);
+    for (const member of [front, back]) {
+      const { calls: missing } = await member.scheduler.list({ function: 'nowhere' });
+      expect(missing).toMatchObject([{ state: 'pending', waitsFor: 'function' }]);
+    }
+    expect(front.log.lines).toContain(
+      'log Calls of nowhere, which is not in this process, wait for a process that has it.',
+    );
     expect(await front.scheduler.cancel(id)).toBe(true);
     expect(await aborted.promise).toBe('aborted');
     expect(await back.scheduler.wait(id)).toMatchObject({ state: 'cancelled' });

@@ -51,6 +51,7 @@ export type CallWaitsFor =
   | 'key' // other calls of its function that have its key
   | 'endpoint' // an endpoint that does not answer, or that has asked to be left alone for a while
   | 'results' // of its children
+  | 'function' // a process that has the function: none of those that share the store has it
   | 'version'; // a version of the function that its state fits
 
 /** A call, as one looks at it from outside. */

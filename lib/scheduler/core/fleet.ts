@@ -72,6 +72,7 @@ export class Fleet implements SharedStoreListener {
     await this.store.open({ runs: this.core.settings.run, listener: this });
     this.isOpen = true;
     await this.register();
+    await this.neighbours.look();
     this.schedule();
   }
 
@@ -121,6 +122,14 @@ export class Fleet implements SharedStoreListener {
     // Of another endpoint's errors its caller sees only a part, and which that is is known here.
     if (endpoint !== parent.fn.endpoint && !core.transport.extended(parent.fn.endpoint)) return false;
     return this.room - core.commits.backlog <= 0;
+  }
+
+  /** Whether calls of the function wait for a process that has it, as far as is known here. */
+  isNowhere(endpoint: string, name: string): boolean {
+    const { core, neighbours } = this;
+    const here = core.settings.run && core.functions.runsHere(endpoint, name);
+    const isDeclared = core.functions.declaredEndpoints().includes(endpoint) || neighbours.knows(endpoint);
+    return isDeclared && !here && !neighbours.has(endpoint, name);
   }
 
   commit(mutations: readonly Mutation[], branches: BranchChanges | undefined): Promise<void> {

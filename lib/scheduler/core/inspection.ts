@@ -70,6 +70,7 @@ export class Inspection {
     if (progress.state === 'incompatible') return 'version';
     if (target.endpoint === NATIVE_ENDPOINT) return 'results';
     if (progress.state === 'pending' && progress.dueAt > now) return 'time';
+    if (record === undefined && this.core.fleet?.isNowhere(target.endpoint, target.function)) return 'function';
     if (record === undefined || this.core.readiness.isDue(record, now)) return this.turnOf(record, now);
     return record.outstanding + record.undelivered > 0 ? 'results' : 'time';
   }

@@ -4,8 +4,8 @@ import type { SharedStore } from '../store.js';
 export class Neighbours {
   /** Those that run calls. */
   count = 0;
-  /** Versions by function. */
-  private readonly functions = new Map<string, Set<string>>();
+  private readonly functions = new Set<string>();
+  private readonly endpoints = new Set<string>();
 
   constructor(private readonly store: SharedStore) {}
 
@@ -15,22 +15,23 @@ export class Neighbours {
       const [count, registered] = await Promise.all([this.store.others(), this.store.registeredElsewhere()]);
       this.count = count;
       this.functions.clear();
-      for (const { endpoint, function: name, version } of registered) {
-        const versions = this.functions.get(nameOf(endpoint, name));
-        if (versions) versions.add(version);
-        else this.functions.set(nameOf(endpoint, name), new Set([version]));
+      this.endpoints.clear();
+      for (const { endpoint, function: name } of registered) {
+        this.endpoints.add(endpoint);
+        this.functions.add(nameOf(endpoint, name));
       }
     } catch {
       return;
     }
   }
 
-  has(endpoint: string, name: string): boolean {
-    return this.functions.has(nameOf(endpoint, name));
+  /** Whether one of them has said which functions of the endpoint it has. */
+  knows(endpoint: string): boolean {
+    return this.endpoints.has(endpoint);
   }
 
-  hasVersion(endpoint: string, name: string, version: string): boolean {
-    return this.functions.get(nameOf(endpoint, name))?.has(version) ?? false;
+  has(endpoint: string, name: string): boolean {
+    return this.functions.has(nameOf(endpoint, name));
   }
 }
 
