@@ -77,10 +77,13 @@ export class KeyQueues {
     return false;
   }
 
-  /** A call that has begun in an earlier process holds its key, whatever the limit is now. */
-  restore(record: CallRecord): void {
+  /**
+   * A call that has begun in an earlier process holds its key, whatever the limit is now.
+   * @param wasRunning when that process ended
+   */
+  restore(record: CallRecord, wasRunning: boolean): void {
     const { progress, header } = record;
-    const begun = record.hasState || progress.attempt > 0 || progress.crashes > 0;
+    const begun = wasRunning || record.hasState || progress.attempt > 0 || progress.crashes > 0;
     if (header.key !== '' && begun) this.keyOf(record).hold(record);
   }
 

@@ -37,7 +37,8 @@ function takeUp(core: Core, id: DispatchId): void {
 }
 
 async function takeIn(core: Core, { calls, inputs, undelivered, inFlight, branches }: Recovery): Promise<void> {
-  for (const row of calls) restore(core, row, inputs?.get(row.header.id));
+  const running = new Set(inFlight);
+  for (const row of calls) restore(core, row, inputs?.get(row.header.id), running.has(row.header.id));
   if (branches) core.fleet?.branches.restore(branches);
   for (const item of undelivered) {
     const parent = core.records.get(item.parentId);
@@ -55,7 +56,7 @@ async function takeIn(core: Core, { calls, inputs, undelivered, inFlight, branch
 }
 
 /** Parents come before their children: rows are in the order of creation. */
-function restore(core: Core, row: CallRow, input: Any | undefined): void {
+function restore(core: Core, row: CallRow, input: Any | undefined, wasRunning: boolean): void {
   const { header, target, progress, position, foreignState } = row;
   const fn = core.functions.entry(target.endpoint, target.function);
   const record = new CallRecord(header, fn, target.version, progress);
@@ -67,7 +68,7 @@ function restore(core: Core, row: CallRow, input: Any | undefined): void {
   if (progress.state === 'incompatible') core.parking.remember(record);
   if (input && !record.hasState) core.payloads.holdInput(record, input);
   core.add(record);
-  core.keys.restore(record);
+  core.keys.restore(record, wasRunning);
   const parent = core.records.get(header.parentId);
   if (parent) adoptChild(parent, record);
 }

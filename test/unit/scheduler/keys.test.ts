@@ -173,6 +173,21 @@ describe('calls with the same key', () => {
     expect(world.requestsOf('waits').map((request) => request.dispatchId)).toEqual([first, first, second]);
   });
 
+  it('keep it over the death of the process in their first run, though older ones wait for it', async () => {
+    const delayed = { key: 'k', dueAt: world.clock.now() + 1_000 };
+    await world.dispatch('f', { ...delayed, input: text('older') });
+    await dispatch('begun', 'k');
+    expect(await running()).toBe('begun');
+    world.kill();
+    open.clear();
+    await world.clock.advance(1_000);
+    world.scheduler = world.create();
+    await world.scheduler.start();
+    expect(await running()).toBe('begun');
+    await answer('begun');
+    expect(await running()).toBe('older');
+  });
+
   it('keep it when the commit of their end fails', async () => {
     await dispatch('1', 'k');
     await dispatch('2', 'k');
