@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../../errors/index.js';
 import type { Error as WireError } from '../../gen/dispatch/sdk/v1/error_pb.js';
-import type { DispatchId } from '../store.js';
+import type { CallRow, DispatchId } from '../store.js';
 import type { Core } from './core.js';
 import { freshProgress } from './progress.js';
 import { CallRecord } from './record.js';
@@ -76,10 +76,20 @@ export class Parking {
     this.core.commits.progress(record, { ...record.progress, state: 'pending', dueAt, attempt: 0 });
   }
 
+  /** What is in the store, and not what a read that took long has found there before it was removed. */
+  private async read(id: DispatchId): Promise<CallRow | undefined> {
+    const { store, retention } = this.core;
+    for (;;) {
+      const { slices } = retention;
+      const row = await store.get(id);
+      if (retention.slices === slices) return row;
+    }
+  }
+
   /** A root that has failed begins again from its first input. */
   private async revive(id: DispatchId): Promise<void> {
     const { core } = this;
-    const row = await core.store.get(id);
+    const row = await this.read(id);
     if (row === undefined || core.purging.has(id)) throw unknownCall(id);
     const refused = (reason: string) => new InvalidArgumentError(`the call ${id} cannot be retried: ${reason}`);
     const { header, target, progress, finished } = row;

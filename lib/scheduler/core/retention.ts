@@ -6,6 +6,8 @@ const SLICE = 500;
 
 /** Removes trees whose root finished long ago. */
 export class Retention {
+  /** Slices that were removed, or could not be. */
+  slices = 0;
   private readonly sweep = new Task(() => void this.purge());
 
   constructor(private readonly core: Core) {}
@@ -40,6 +42,7 @@ export class Retention {
       commits.purge(ids);
       await commits.durable();
     } finally {
+      this.slices += 1;
       for (const id of ids) purging.delete(id);
     }
     return ids.length === SLICE;

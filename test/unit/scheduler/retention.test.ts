@@ -84,6 +84,23 @@ describe('finished calls', () => {
     expect((await world.scheduler.get(id))?.state).toBe('suspended');
   });
 
+  it('are unknown to a retry that found them before they were removed, and hears of it after', async () => {
+    world.define('fails', () => failed(Status.PERMANENT_ERROR));
+    const { id } = await world.run('fails');
+    const get = world.store.get.bind(world.store);
+    const removed = new Deferred<void>();
+    world.store.get = async (asked) => {
+      const row = await get(asked);
+      await removed.promise;
+      return row;
+    };
+    const retried = expect(world.scheduler.retry(id)).rejects.toThrow(NotFoundError);
+    await world.advance(8 * DAY);
+    world.store.get = get;
+    removed.resolve();
+    await retried;
+  });
+
   it('are removed later when the store could not do it', async () => {
     await world.run('child');
     world.beforeCommit = () => {
