@@ -140,10 +140,11 @@ function versionOf(name: string, changed: boolean): string {
 
 /** How the scheduler treats the functions of an application with that code. */
 export function policies(changed: boolean): FunctionPolicy[] {
-  return [...FUNCTIONS].map(([name, { concurrency, startAfterCommit, maxAttempts, onIncompatible }]) => ({
+  return [...FUNCTIONS].map(([name, { concurrency, perKey, startAfterCommit, maxAttempts, onIncompatible }]) => ({
     name,
     version: versionOf(name, changed),
     concurrency,
+    perKey,
     startAfterCommit,
     onIncompatible,
     retry: maxAttempts === undefined ? undefined : { maxAttempts },

@@ -46,11 +46,12 @@ export class Client implements Clients {
 
   /** Begins to do what clients do, at random times while the chaos lasts. */
   start(): void {
-    const { queue, chance, faults } = this.world;
+    const { queue, chance, faults, programs } = this.world;
+    const latest = programs.isCrowded ? 300 : faults.until * 0.6;
     for (const [index, { root }] of this.dispatched.entries()) {
       const times = root.id === undefined ? 1 : chance.whole(1, 2);
       for (let time = 0; time < times; time++) {
-        queue.schedule(chance.between(0, faults.until * 0.6) * chance.random(), () => this.dispatch(index));
+        queue.schedule(chance.between(0, latest) * chance.random(), () => this.dispatch(index));
       }
     }
     for (let count = chance.whole(0, 3); count > 0; count--) {
@@ -70,7 +71,7 @@ export class Client implements Clients {
     if (dispatched === undefined || program === undefined) return;
     if (process === undefined) return void queue.schedule(500, () => this.dispatch(index));
     const { root } = dispatched;
-    const { id, expiration, delay } = root;
+    const { id, expiration, delay, priority, key } = root;
     const wasThere = id !== undefined && (ledger.calls.has(id) || dispatched.sent > 0);
     dispatched.sent += 1;
     trace.note('dispatch', id, root.program);
@@ -80,6 +81,8 @@ export class Client implements Clients {
       input: pack(root.program, 'input'),
       id,
       expiration,
+      priority,
+      key,
       dueAt: delay === undefined ? undefined : this.world.wall.now() + delay,
     };
     process.scheduler.dispatch([call]).then(

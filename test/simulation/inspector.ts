@@ -6,9 +6,16 @@ import { FUNCTIONS, LOCAL } from './programs.js';
 import type { WallClock } from './simulated-clock.js';
 import type { Disk } from './simulated-store.js';
 import type { Trace } from './trace.js';
+import type { WorldOptions } from './world.js';
 
 /** How long it may take to read what a run needs, on the slowest of disks; milliseconds. */
 const READING_TAKES = 15_000;
+
+/** A call that has begun: what it has of a key is given up when it ends, or becomes a call of another function. */
+interface Holder {
+  readonly function: string;
+  readonly ends: number;
+}
 
 interface RunInFlight {
   readonly endpoint: string;
@@ -18,14 +25,18 @@ interface RunInFlight {
 /** Looks at each run that a scheduler sends, and counts those in flight. */
 export class Inspector {
   private readonly inFlight = new Map<DispatchId, RunInFlight>();
+  /** Calls with a key that have begun. */
+  private readonly holders = new Map<DispatchId, Holder>();
 
   constructor(
     private readonly ledger: Ledger,
     private readonly disk: Disk,
     private readonly trace: Trace,
-    private readonly concurrency: number,
+    private readonly limits: Pick<WorldOptions['scheduler'], 'concurrency' | 'endpoints'>,
     private readonly wall: WallClock,
-  ) {}
+  ) {
+    for (const call of ledger.calls.values()) if (this.hasBegun(call)) this.hold(call);
+  }
 
   begin(endpoint: string, request: RunRequest, context: RunContext | undefined, signal: AbortSignal): () => void {
     const { dispatchId: id } = request;
@@ -38,7 +49,10 @@ export class Inspector {
       id,
     );
     if (call === undefined) this.checkSpeculative(endpoint, request);
-    else this.checkRun(call, request, context);
+    else {
+      this.checkRun(call, request, context);
+      this.checkKey(call);
+    }
     // It was cancelled while its state was read: nobody will say when it is over, where it does not answer.
     if (signal.aborted) return () => undefined;
     const run = { endpoint, function: request.function };
@@ -62,12 +76,42 @@ export class Inspector {
 
   private checkLimits(endpoint: string, { dispatchId: id, function: name }: RunRequest): void {
     this.trace.check(!this.inFlight.has(id), 'a call is run twice at a time', id);
-    this.trace.check(this.inFlight.size < this.concurrency, 'more runs than the scheduler may have', id);
-    const limit = FUNCTIONS.get(name)?.concurrency ?? Infinity;
-    if (limit === Infinity) return;
-    let running = 0;
-    for (const run of this.inFlight.values()) if (run.endpoint === endpoint && run.function === name) running += 1;
-    this.trace.check(running < limit, `more runs of ${name} than it may have`, id);
+    const { concurrency, endpoints = {} } = this.limits;
+    this.trace.check(this.inFlight.size < concurrency, 'more runs than the scheduler may have', id);
+    const ofEndpoint = [...this.inFlight.values()].filter((run) => run.endpoint === endpoint);
+    const mostOfEndpoint = endpoints[endpoint]?.concurrency ?? Infinity;
+    this.trace.check(ofEndpoint.length < mostOfEndpoint, `more runs of ${endpoint} than it may have`, id);
+    const running = ofEndpoint.filter((run) => run.function === name).length;
+    const most = FUNCTIONS.get(name)?.concurrency ?? Infinity;
+    this.trace.check(running < most, `more runs of ${name} than it may have`, id);
+  }
+
+  /** A key is held from the first turn of a call to its end, in this process and in those after it. */
+  private checkKey(call: LedgerCall): void {
+    const { id, key } = call.header;
+    if (key === '') return;
+    let others = 0;
+    for (const other of this.ledger.calls.values()) {
+      const isRival = other !== call && other.header.key === key && other.function === call.function;
+      if (isRival && other.endpoint === call.endpoint && this.holds(other)) others += 1;
+    }
+    this.trace.check(others < (FUNCTIONS.get(call.function)?.perKey ?? 1), 'more calls have a key than may', id);
+    this.hold(call);
+  }
+
+  private hold({ header, function: name, ends }: LedgerCall): void {
+    if (header.key !== '') this.holders.set(header.id, { function: name, ends });
+  }
+
+  private holds({ header, function: name, finished, ends }: LedgerCall): boolean {
+    const holder = this.holders.get(header.id);
+    return finished === undefined && holder?.function === name && holder.ends === ends;
+  }
+
+  /** Whether a former process has begun the call, as far as the disk tells. */
+  private hasBegun({ header, progress, bytes, finished }: LedgerCall): boolean {
+    if (finished !== undefined) return false;
+    return this.disk.marks.has(header.id) || bytes > 0 || progress.minResults > 0 || progress.attempt > 0;
   }
 
   /** A call that is not committed yet may run early in this process, where nobody else hears of it. */
@@ -91,6 +135,8 @@ export class Inspector {
     const overdue = this.wall.now() - end;
     const isOverdue = overdue > READING_TAKES && this.wall.steadyFor > READING_TAKES;
     this.trace.check(!isOverdue, 'a call runs that has expired', id);
+    const isEarly = progress.state === 'pending' && progress.dueAt > this.wall.now();
+    this.trace.check(!isEarly || this.wall.steadyFor < READING_TAKES, 'a call runs before its time', id);
     this.trace.check(name === call.function, 'a call runs another function than it is of', id);
     this.trace.check(progress.state !== 'incompatible', 'a call runs that is parked', id);
     if (context) this.trace.check(context.incarnation === progress.incarnation, 'a run is of another incarnation', id);

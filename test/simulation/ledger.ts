@@ -26,6 +26,8 @@ export interface LedgerCall {
   input: unknown;
   progress: CallProgress;
   finished: FinishedCall | undefined;
+  /** How often it has ended: it may be tried again. */
+  ends: number;
   /** Where its journal ends. */
   bytes: number;
   /** Results that its journal says it was handed, in that order: their places in the inbox. */
@@ -54,6 +56,8 @@ export class Ledger {
   readonly calls = new Map<DispatchId, LedgerCall>();
   readonly purged = new Set<DispatchId>();
   unfinished = 0;
+  /** Runs that are to be made again, and those of them that have a pause before. */
+  readonly retries = { all: 0, paused: 0 };
 
   constructor(
     private readonly programs: Programs,
@@ -138,6 +142,7 @@ export class Ledger {
       input,
       progress,
       finished: undefined,
+      ends: 0,
       bytes: 0,
       handed: [],
       ended: new Set(),
@@ -175,6 +180,10 @@ export class Ledger {
     this.trace.check(progress.incarnation === before.incarnation, 'progress changed the incarnation', id);
     this.trace.check(progress.delivered >= before.delivered, 'results are undelivered again', id);
     if (progress.delivered > before.delivered) this.checkTakenIn(call, before.delivered, progress.delivered);
+    if (progress.attempt > before.attempt && progress.cancelBy === undefined) {
+      this.retries.all += 1;
+      if (progress.dueAt > this.wall.now()) this.retries.paused += 1;
+    }
     if (progress.state === 'incompatible') {
       const changes = FUNCTIONS.get(call.function)?.changes;
       this.trace.check(changes !== undefined, 'a call was parked though its code is the same', id);
@@ -290,6 +299,7 @@ export class Ledger {
     this.trace.check(call.finished === undefined, 'a call ended twice', id);
     const wasCancelling = call.progress.cancelBy !== undefined;
     call.finished = finished;
+    call.ends += 1;
     call.progress = { ...call.progress, state: finished.state };
     this.unfinished -= 1;
     this.trace.check(finished.state === 'cancelled' || !wasCancelling, 'a cancelled call ended in another way', id);

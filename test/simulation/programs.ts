@@ -61,10 +61,13 @@ export interface Root {
   readonly id: string | undefined;
   readonly expiration: number | undefined;
   readonly delay: number | undefined;
+  readonly priority: number;
+  readonly key: string | undefined;
 }
 
 export interface FunctionTraits {
   readonly concurrency?: number;
+  readonly perKey?: number;
   readonly startAfterCommit?: boolean;
   readonly maxAttempts?: number;
   /** Its code is another after a deploy. */
@@ -76,6 +79,7 @@ export interface FunctionTraits {
 export const FUNCTIONS: ReadonlyMap<string, FunctionTraits> = new Map<string, FunctionTraits>([
   ['plain', {}],
   ['narrow', { concurrency: 2 }],
+  ['shared', { perKey: 2 }],
   ['careful', { startAfterCommit: true }],
   ['impatient', { maxAttempts: 3 }],
   ['versioned', { changes: 'version' }],
@@ -116,11 +120,25 @@ export class Programs {
   readonly roots: readonly Root[];
   /** Whether some function ends its process. */
   readonly isDeadly: boolean;
+  /** Whether there are many small calls at once, more than there are slots for. */
+  readonly isCrowded: boolean;
+  private readonly priorities: readonly [number, ...number[]];
   private readonly programs: Program[] = [];
   private lastExpression = 0;
   private budget = 0;
 
-  constructor(private readonly chance: Chance) {
+  /** @param order decides what sets calls apart that wait for the same slots */
+  constructor(
+    private readonly chance: Chance,
+    private readonly order: Chance,
+  ) {
+    this.isCrowded = order.happens(0.1);
+    this.priorities = order.pick<Programs['priorities']>([[5], [-5], [5, 20, -5]]);
+    if (this.isCrowded) {
+      this.isDeadly = false;
+      this.roots = this.crowd();
+      return;
+    }
     this.isDeadly = chance.happens(0.06);
     const count = chance.whole(this.isDeadly ? 2 : 1, 6);
     const roots: Root[] = [];
@@ -134,6 +152,7 @@ export class Programs {
         id: chance.happens(0.6) ? this.rootId(index) : undefined,
         expiration: chance.happens(0.08) ? chance.whole(0, 30_000) : undefined,
         delay: chance.happens(0.15) ? chance.whole(0, 20_000) : undefined,
+        ...this.place(0.2),
       });
       this.known = roots;
     }
@@ -144,6 +163,43 @@ export class Programs {
 
   get(id: number): Program | undefined {
     return this.programs[id];
+  }
+
+  private crowd(): Root[] {
+    const { chance } = this;
+    return Array.from({ length: chance.whole(15, 35) }, (_, index) => ({
+      program: this.small(1),
+      id: chance.happens(0.5) ? this.rootId(index) : undefined,
+      expiration: chance.happens(0.05) ? chance.whole(0, 10_000) : undefined,
+      delay: chance.happens(0.2) ? chance.whole(0, 2_000) : undefined,
+      ...this.place(0.4),
+    }));
+  }
+
+  /** Which calls go before it, and which it must not meet. */
+  private place(probability: number): Pick<Root, 'priority' | 'key'> {
+    const { order } = this;
+    return {
+      priority: order.happens(probability) ? order.pick(this.priorities) : 0,
+      key: this.isCrowded && order.happens(probability) ? order.pick(['red', 'blue']) : undefined,
+    };
+  }
+
+  private small(depth: number): number {
+    const { chance } = this;
+    return this.add((id) => ({
+      ...EMPTY,
+      id,
+      function: chance.pick(['plain', 'plain', 'plain', 'narrow', 'shared']),
+      body: {
+        kind: 'sequence',
+        id: this.next(),
+        parts: Array.from({ length: chance.whole(1, 3) }, () =>
+          this.simple({ home: LOCAL, depth: 0, caught: false, decides: false }),
+        ),
+      },
+      end: depth > 0 && chance.happens(0.15) ? { tail: this.small(depth - 1) } : 'return',
+    }));
   }
 
   private rootId(index: number): string {

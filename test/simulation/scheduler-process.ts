@@ -3,6 +3,7 @@ import type { RunRequest } from '../../lib/gen/dispatch/sdk/v1/function_pb.js';
 import type { FunctionRunner, RunAnswer } from '../../lib/protocol/index.js';
 import { Scheduler, type Transport } from '../../lib/scheduler/index.js';
 import { policies, SimulatedApplication } from './application.js';
+import { Fairness } from './fairness.js';
 import { Inspector } from './inspector.js';
 import { Life, silence } from './life.js';
 import { Network } from './network.js';
@@ -17,6 +18,7 @@ export class SchedulerProcess {
   readonly scheduler: Scheduler;
   readonly application: SimulatedApplication;
   readonly inspector: Inspector;
+  readonly fairness: Fairness;
   private effects = 0;
 
   constructor(
@@ -26,12 +28,15 @@ export class SchedulerProcess {
     private readonly crashAt: number,
   ) {
     const { life, effect } = this;
-    const { wall, chance, disk, ledger, trace, options } = world;
+    const { wall, chance, client, disk, ledger, trace, options, queue, programs } = world;
+    const { concurrency } = options.scheduler;
     this.application = new SimulatedApplication(world, LOCAL, changed, life, () => this.kill('deadly'));
-    this.inspector = new Inspector(ledger, disk, trace, options.scheduler.concurrency, wall);
+    this.inspector = new Inspector(ledger, disk, trace, options.scheduler, wall);
+    const priorities = new Set(programs.roots.map(({ priority }) => priority)).size;
+    this.fairness = new Fairness(ledger, client, trace, wall, queue, concurrency, priorities);
     this.scheduler = new Scheduler(
       {
-        store: new SimulatedStore(disk, world, life, effect),
+        store: new SimulatedStore(disk, world, life, effect, this.fairness),
         transport: this.transport(),
         clock: new SimulatedClock(wall, life, chance.random),
         random: chance.random,

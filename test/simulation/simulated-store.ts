@@ -15,6 +15,7 @@ import {
 } from '../../lib/scheduler/index.js';
 import type { Chance } from './chance.js';
 import type { EventQueue } from './event-queue.js';
+import type { Fairness } from './fairness.js';
 import type { Faults } from './faults.js';
 import type { Ledger } from './ledger.js';
 import { silence, type Life } from './life.js';
@@ -57,6 +58,7 @@ export class SimulatedStore implements Store {
     private readonly life: Life,
     /** Something that can be seen from outside is about to be done: the process may be killed here. */
     private readonly effect: (what: string) => void,
+    private readonly fairness: Fairness,
   ) {}
 
   async open(): Promise<void> {
@@ -72,22 +74,26 @@ export class SimulatedStore implements Store {
 
   async commit(mutations: readonly Mutation[]): Promise<void> {
     this.effect('commit');
+    const known = this.fairness.committing(mutations);
     await this.pause();
     const failure = this.disk.isFull
       ? 'the disk is full'
       : this.isUnlucky(this.world.faults.commitFails) && 'the disk could not be written';
     if (failure !== false) {
       this.world.trace.note('commit fails', '', failure);
+      this.fairness.storeFailed();
       throw new StoreWriteError(failure);
     }
     await this.write(mutations);
     this.effect('committed');
     await this.pause();
     this.world.trace.note('committed', '', `${mutations.length} changes`);
+    known();
   }
 
   markRunning(started: readonly DispatchId[], ended: readonly DispatchId[]): void {
     if (!this.life.isAlive) return;
+    this.fairness.changed(started, ended);
     if (this.isUnlucky(this.world.faults.markFails)) {
       for (const id of started) this.disk.unmarked.add(id);
       throw new StoreError('the marks are stuck');
@@ -154,7 +160,10 @@ export class SimulatedStore implements Store {
 
   private async read<T>(what: string, look: () => Promise<T>): Promise<T> {
     await this.pause();
-    if (this.isUnlucky(this.world.faults.readFails)) throw new StoreError(`the disk could not be read (${what})`);
+    if (this.isUnlucky(this.world.faults.readFails)) {
+      this.fairness.storeFailed();
+      throw new StoreError(`the disk could not be read (${what})`);
+    }
     const found = await look();
     await this.pause();
     return found;

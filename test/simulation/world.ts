@@ -21,6 +21,8 @@ const HOUR = 60 * MINUTE;
 const PATIENCE = 12 * HOUR;
 /** How often it is looked whether calls wait for other code. */
 const DEPLOY_INTERVAL = 10 * MINUTE;
+/** Retries without any pause that cannot be by chance. */
+const RETRIES_TO_JUDGE = 6;
 /** More events than any seed needs that comes to an end. */
 const MOST_EVENTS = 400_000;
 
@@ -60,8 +62,8 @@ export class World implements Surroundings {
   constructor(readonly seed: number) {
     this.chance = new Chance(seed, 1);
     this.faults = faultsOf(new Chance(seed, 2));
-    this.programs = new Programs(new Chance(seed, 3));
-    this.options = optionsOf(new Chance(seed, 4));
+    this.programs = new Programs(new Chance(seed, 3), new Chance(seed, 6));
+    this.options = optionsOf(new Chance(seed, 4), new Chance(seed, 7), this.programs.isCrowded);
     this.crashes = [...this.faults.crashes];
     this.queue = new EventQueue(new Chance(seed, 5).random);
     this.wall = new WallClock(this.queue);
@@ -211,7 +213,15 @@ export class World implements Surroundings {
     const { trace, process } = this;
     const running = process?.inspector.running ?? [];
     trace.check(running.length === 0, 'a call runs, and the store has none', ...running);
+    const { slowStore, commitFails, fullDisks } = this.faults;
+    if (slowStore + commitFails + fullDisks === 0) this.checkPauses();
     if (trace.violation) throw trace.report(this.seed);
+  }
+
+  /** A pause is random, but not so short that a commit takes longer, again and again. */
+  private checkPauses(): void {
+    const { all, paused } = this.ledger.retries;
+    this.trace.check(all < RETRIES_TO_JUDGE || paused > 0, 'runs that failed are made again at once');
   }
 
   private async stop(): Promise<void> {
@@ -237,6 +247,8 @@ export class World implements Surroundings {
         throw this.trace.report(this.seed);
       }
       await drained();
+      // Timers run down whatever the clock is set to, so that nobody can say when what is due is started.
+      if (this.faults.jumps === 0) this.process?.fairness.look();
       if (this.trace.violation) throw this.trace.report(this.seed);
     }
   }
@@ -258,11 +270,14 @@ function drained(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-function optionsOf(chance: Chance): WorldOptions {
+function optionsOf(chance: Chance, scarcity: Chance, isCrowded: boolean): WorldOptions {
   const retention = chance.pick([30_000, HOUR]);
+  const concurrency = chance.pick([2, 3, 8, 100]);
+  const limited = (): { concurrency: number } => ({ concurrency: scarcity.whole(1, 4) });
   return {
     scheduler: {
-      concurrency: chance.pick([2, 3, 8, 100]),
+      concurrency: isCrowded ? scarcity.whole(1, 3) : concurrency,
+      endpoints: scarcity.happens(0.3) ? { [REMOTE]: limited(), [SCRIPTED]: limited() } : {},
       startsPerTurn: chance.pick([1, 5, 500]),
       payloadMemory: chance.pick([0, 1_000, 1 << 20]),
       runTimeout: 90_000,
