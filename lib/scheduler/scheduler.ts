@@ -220,6 +220,7 @@ export class Scheduler {
     await core.runs.finish(grace);
     core.timers.stop();
     await core.commits.drain();
+    await core.fleet?.keys.settle();
     core.admission.flushMarks();
     core.endIdling();
     core.waits.failAll(

@@ -181,6 +181,8 @@ export interface Recovery {
     readonly correlationId: bigint;
     readonly inbox: number;
   }[];
+  /** Calls above that have their keys, in a `SharedStore`. */
+  readonly withKey?: readonly DispatchId[];
   /** Calls whose runs were in flight when the last process ended without `close`. */
   readonly inFlight: DispatchId[];
   /** Only in a `SharedStore`: children that begin branches of their own, and whose results their parents above do not have. */
@@ -283,6 +285,16 @@ export interface ClaimableFunctions {
   }[];
 }
 
+/** A call that wants its key, or has it. */
+export interface KeyedCall {
+  readonly id: DispatchId;
+  readonly endpoint: string;
+  readonly function: string;
+  readonly key: string;
+  /** Calls of the function that may have the key at a time. */
+  readonly perKey: number;
+}
+
 /** What a store tells the process that it works for. It may be told at any time while the store is open. */
 export interface SharedStoreListener {
   /** There may be branches to claim. */
@@ -295,6 +307,8 @@ export interface SharedStoreListener {
   branchesEnded(): void;
   /** A call of this process is to be cancelled: ask `requestedCancels`. */
   cancelRequested(): void;
+  /** A call that was in line has its key. */
+  keyGiven(id: DispatchId): void;
   /** Others may have taken over the calls of this process: see `StoreOwnershipLostError`. */
   ownershipLost(): void;
   /** One line for the log. */
@@ -335,6 +349,13 @@ export interface SharedStore extends Store {
   commit(mutations: readonly Mutation[], branches?: BranchChanges): Promise<void>;
   /** Branches that have ended, at most so many, and whose results are for calls of this process, which has not placed them. */
   endedBranches(limit: number): Promise<EndedBranch[]>;
+  /**
+   * Puts calls of this process in line for their keys, takes those out that have ended, and gives keys to those who are
+   * first in line, whoever's they are. A call keeps its place, and its key, until it leaves or ends, whoever has it by then.
+   *
+   * @returns calls of this process that have any of these keys now; the listener hears of others once they have
+   */
+  shareKeys(wanting: readonly KeyedCall[], leaving: readonly KeyedCall[]): Promise<DispatchId[]>;
   /** How these calls have ended; those that are unknown are left out. */
   ends(ids: readonly DispatchId[]): Promise<CallEnd[]>;
   /** How many other processes share the work. */

@@ -11,6 +11,7 @@ import type {
 import { Branches } from './branches.js';
 import type { Core } from './core.js';
 import { forgetCalls } from './eviction.js';
+import { KeyLine } from './key-line.js';
 import { Neighbours } from './neighbours.js';
 import { NATIVE_ENDPOINT } from './native-waits.js';
 import type { Milliseconds } from './options.js';
@@ -40,6 +41,7 @@ const MOST_NAMED = 100;
 export class Fleet implements SharedStoreListener {
   readonly watches: Watches;
   readonly branches: Branches;
+  readonly keys: KeyLine;
   private readonly neighbours: Neighbours;
   private readonly poll = new Task(() => void this.look());
   private interval = SHORTEST_POLL;
@@ -65,6 +67,7 @@ export class Fleet implements SharedStoreListener {
   ) {
     this.watches = new Watches(core, store);
     this.branches = new Branches(core, store);
+    this.keys = new KeyLine(core, store);
     this.neighbours = new Neighbours(store);
   }
 
@@ -139,6 +142,7 @@ export class Fleet implements SharedStoreListener {
   /** A turn of the event loop is over: there may be room again. */
   turn(): void {
     this.measurePace();
+    this.keys.flush();
     if (this.hasMore && this.allowance > 0) this.claim();
   }
 
@@ -162,6 +166,10 @@ export class Fleet implements SharedStoreListener {
 
   branchesEnded(): void {
     if (this.isOpen) void this.branches.look();
+  }
+
+  keyGiven(id: DispatchId): void {
+    this.keys.give(id);
   }
 
   cancelRequested(): void {
@@ -216,7 +224,13 @@ export class Fleet implements SharedStoreListener {
     this.hasMore = true;
     this.claim();
     this.watches.lookAtAll();
-    await Promise.all([this.claiming, this.carryOutCancels(), this.neighbours.look(), this.branches.look()]);
+    await Promise.all([
+      this.claiming,
+      this.keys.askForAll(),
+      this.carryOutCancels(),
+      this.neighbours.look(),
+      this.branches.look(),
+    ]);
     if (!this.isRegistered) await this.register();
     this.interval = Math.min(LONGEST_POLL, this.interval * 2);
     this.schedule();
@@ -334,6 +348,7 @@ export class Fleet implements SharedStoreListener {
     await this.claiming;
     await core.commits.drain();
     forgetCalls(core);
+    this.keys.forgetAll();
     this.watches.add(core.waits.ids());
     for (let pause = FIRST_REJOIN; this.isOpen; pause = Math.min(LONGEST_POLL, pause * 2)) {
       try {

@@ -1,6 +1,7 @@
 import type { CallFilter, CallRow, DispatchId, Timestamp } from '../store.js';
 import type { CallInfo, CallInfoPage, CallWaitsFor, Census } from './calls.js';
 import type { Core } from './core.js';
+import { KeyLine } from './key-line.js';
 import { Key } from './key-queues.js';
 import { NATIVE_ENDPOINT } from './native-waits.js';
 import type { CallRecord } from './record.js';
@@ -59,7 +60,7 @@ export class Inspection {
 
   /** What keeps a call from running that may. */
   private turnOf(record: CallRecord | undefined, now: Timestamp): CallWaitsFor {
-    if (record?.queue instanceof Key) return 'key';
+    if (record?.queue instanceof Key || record?.queue instanceof KeyLine) return 'key';
     const { pace } = record?.fn.host ?? {};
     return pace?.isDown || pace?.restEnd(now) !== undefined ? 'endpoint' : 'turn';
   }

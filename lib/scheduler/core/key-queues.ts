@@ -64,27 +64,34 @@ export class KeyQueues {
   take(record: CallRecord): boolean {
     const { key } = record;
     if (key !== undefined) {
-      if (key.fn === record.fn) return true;
+      if (key.fn === record.fn) return this.mayGoOn(record);
       // A tail call has made it a call of another function.
       this.release(record);
     }
     const wanted = this.keyOf(record);
     if (wanted.isFree) {
       wanted.hold(record);
-      return true;
+      return this.mayGoOn(record);
     }
     wanted.push(record);
     return false;
   }
 
+  /** The call has a place among those of this process; other processes may have the key. */
+  private mayGoOn(record: CallRecord): boolean {
+    return this.core.fleet?.keys.take(record) ?? true;
+  }
+
   /**
    * A call that has begun in an earlier process holds its key, whatever the limit is now.
-   * @param wasRunning when that process ended
+   * @param earlier.wasRunning when that process ended
+   * @param earlier.hasKey the store says so, where processes share it: it may not have begun
    */
-  restore(record: CallRecord, wasRunning: boolean): void {
+  restore(record: CallRecord, earlier: { readonly wasRunning: boolean; readonly hasKey: boolean }): void {
     const { progress, header } = record;
-    const begun = wasRunning || record.hasState || progress.attempt > 0 || progress.crashes > 0;
-    if (header.key !== '' && begun) this.keyOf(record).hold(record);
+    const begun = earlier.wasRunning || record.hasState || progress.attempt > 0 || progress.crashes > 0;
+    if (header.key !== '' && (begun || earlier.hasKey)) this.keyOf(record).hold(record);
+    if (earlier.hasKey) this.core.fleet?.keys.keep(record);
   }
 
   /** The call has ended, or is one of another function: the next in line may begin. */
@@ -92,6 +99,7 @@ export class KeyQueues {
     const { key } = record;
     if (key === undefined) return;
     record.key = undefined;
+    this.core.fleet?.keys.leave(record, key.fn);
     key.holders -= 1;
     this.admit(key);
     if (key.isUnused) key.fn.keys.delete(key.name);

@@ -36,9 +36,15 @@ function takeUp(core: Core, id: DispatchId): void {
   core.readiness.evaluate(record);
 }
 
-async function takeIn(core: Core, { calls, inputs, undelivered, inFlight, branches }: Recovery): Promise<void> {
-  const running = new Set(inFlight);
-  for (const row of calls) restore(core, row, inputs?.get(row.header.id), running.has(row.header.id));
+async function takeIn(
+  core: Core,
+  { calls, inputs, undelivered, inFlight, branches, withKey }: Recovery,
+): Promise<void> {
+  const [running, haveKey] = [new Set(inFlight), new Set(withKey)];
+  for (const row of calls) {
+    const { id } = row.header;
+    restore(core, row, inputs?.get(id), { wasRunning: running.has(id), hasKey: haveKey.has(id) });
+  }
   if (branches) core.fleet?.branches.restore(branches);
   for (const item of undelivered) {
     const parent = core.records.get(item.parentId);
@@ -56,7 +62,12 @@ async function takeIn(core: Core, { calls, inputs, undelivered, inFlight, branch
 }
 
 /** Parents come before their children: rows are in the order of creation. */
-function restore(core: Core, row: CallRow, input: Any | undefined, wasRunning: boolean): void {
+function restore(
+  core: Core,
+  row: CallRow,
+  input: Any | undefined,
+  earlier: { readonly wasRunning: boolean; readonly hasKey: boolean },
+): void {
   const { header, target, progress, position, foreignState } = row;
   const fn = core.functions.entry(target.endpoint, target.function);
   const record = new CallRecord(header, fn, target.version, progress);
@@ -68,7 +79,7 @@ function restore(core: Core, row: CallRow, input: Any | undefined, wasRunning: b
   if (progress.state === 'incompatible') core.parking.remember(record);
   if (input && !record.hasState) core.payloads.holdInput(record, input);
   core.add(record);
-  core.keys.restore(record, wasRunning);
+  core.keys.restore(record, earlier);
   const parent = core.records.get(header.parentId);
   if (parent) adoptChild(parent, record);
 }

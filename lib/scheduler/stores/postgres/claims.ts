@@ -68,9 +68,12 @@ export class Claims {
     const undelivered = await connection.run(statements.undeliveredInBranches, [process, branches]);
     const others = await connection.run(statements.branchesOfBranches, [process, branches]);
     const inFlight = await connection.run(statements.inFlight, [ids]);
+    const keyed = calls.flatMap(({ header }) => (header.key === '' ? [] : header.id));
+    const holders = keyed.length === 0 ? [] : (await connection.run(statements.keyHolders, [arrays.texts(keyed)])).rows;
     await committer.end(connection);
     return {
       calls,
+      withKey: holders.map((row) => text(row[0])),
       inputs: inputsOf(rows),
       undelivered: undelivered.rows.map(undeliveredOf),
       inFlight: inFlight.rows.map((row) => text(row[0])),

@@ -16,6 +16,7 @@ import type {
   DispatchId,
   EndedBranch,
   JoiningStore,
+  KeyedCall,
   KnownCall,
   Mutation,
   Recovery,
@@ -74,6 +75,7 @@ const NOBODY: Member = {
     ended: () => undefined,
     branchesEnded: () => undefined,
     cancelRequested: () => undefined,
+    keyGiven: () => undefined,
     ownershipLost: () => undefined,
     warn: () => undefined,
   },
@@ -170,6 +172,10 @@ export class PostgresStore implements JoiningStore {
 
   claim(limit: number, functions: ClaimableFunctions): Promise<Recovery> {
     return this.take(limit, functions);
+  }
+
+  shareKeys(wanting: readonly KeyedCall[], leaving: readonly KeyedCall[]): Promise<DispatchId[]> {
+    return this.use((session) => session.keyLines.share(wanting, leaving));
   }
 
   commit(mutations: readonly Mutation[], branches?: BranchChanges): Promise<void> {

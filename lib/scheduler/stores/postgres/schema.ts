@@ -3,7 +3,13 @@ import type { Connection } from './connection.js';
 import { isSchemaMissing } from './errors.js';
 
 /** What brings the tables from one version to the next. Never change one that was released: add another. */
-const MIGRATIONS: readonly ((schema: string) => string)[] = [firstVersion, registrations, fairClaims, branches];
+const MIGRATIONS: readonly ((schema: string) => string)[] = [
+  firstVersion,
+  registrations,
+  fairClaims,
+  branches,
+  sharedKeys,
+];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
@@ -120,14 +126,32 @@ function registrations(schema: string): string {
 
 /**
  * The roots that a claim looks for are found by their function and priority, whoever had them: nobody's have the owner 0 in
- * the index. So are the processes that had them.
+ * the index.
  */
 function fairClaims(schema: string): string {
   return `
   CREATE INDEX unfinished_roots_by_function ON ${schema}.calls (coalesce(owner, 0), endpoint, function, priority DESC, seq)
     WHERE finished_at IS NULL AND parent IS NULL;
   DROP INDEX ${schema}.unfinished_roots;
-  CREATE INDEX ended_processes ON ${schema}.processes (id) WHERE ended_at IS NOT NULL;
+  `;
+}
+
+/**
+ * Calls that have their key, and those that wait for it: a line for each key of a function. A call that has ended, or is
+ * one of another function by now, is in none, whatever the table says.
+ */
+function sharedKeys(schema: string): string {
+  return `
+  CREATE TABLE ${schema}.keys (
+    call text COLLATE "C" PRIMARY KEY,
+    endpoint text COLLATE "C" NOT NULL,
+    function text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    place bigint GENERATED ALWAYS AS IDENTITY,
+    process bigint NOT NULL,
+    holds boolean NOT NULL DEFAULT false
+  ) WITH (fillfactor = 70, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
+  CREATE INDEX key_lines ON ${schema}.keys (endpoint, function, key, place);
   `;
 }
 

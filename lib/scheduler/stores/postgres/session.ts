@@ -6,6 +6,7 @@ import { Committer } from './committer.js';
 import { Connection, type ConnectionParts } from './connection.js';
 import { ConnectionSlot } from './connection.slot.js';
 import type { PostgresDriver } from './driver.js';
+import { KEY_GIVEN, KeyLines } from './key.lines.js';
 import { Lease } from './lease.js';
 import { MutationWriter } from './mutation.writer.js';
 import { Readers } from './readers.js';
@@ -41,6 +42,7 @@ const READERS = 2;
 export class Session {
   readonly committer: Committer;
   readonly claims: Claims;
+  readonly keyLines: KeyLines;
   readonly marks: RunningMarks;
   readonly readers: Readers;
   /** Calls whose ends the listener wants to hear of. */
@@ -79,6 +81,7 @@ export class Session {
       warn: (message) => listener.warn(message),
     });
     this.claims = new Claims(statements, this.committer, process);
+    this.keyLines = new KeyLines(statements, this.committer, process);
     this.marks = new RunningMarks(statements, process, () => this.control.current);
     this.lease = new Lease({
       statements,
@@ -98,6 +101,7 @@ export class Session {
     await first.run(statements.forgetWaits);
     await first.run(statements.forgetRegistrations);
     await first.run(statements.dropResultsOfEnded);
+    await first.run(statements.forgetKeys);
     const session = new Session(parts, number(rows[0]?.[0]), text(rows[0]?.[1]));
     try {
       await session.control.get();
@@ -206,6 +210,7 @@ export class Session {
 function tellOwn(listener: SharedStoreListener, payload: string): void {
   if (payload === '') listener.cancelRequested();
   else if (payload === 'branches') listener.branchesEnded();
+  else if (payload.startsWith(KEY_GIVEN)) listener.keyGiven(payload.slice(KEY_GIVEN.length));
   else listener.ended(payload);
 }
 

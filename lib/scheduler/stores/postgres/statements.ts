@@ -1,5 +1,6 @@
 import { CALL_COLUMNS } from './rows.js';
 import type { Statement } from './connection.js';
+import { KEY_GIVEN } from './key.lines.js';
 
 type Sql = Readonly<Record<keyof ReturnType<typeof sqlOf>, string>>;
 export type Statements = Readonly<Record<keyof Sql, Statement>>;
@@ -187,11 +188,20 @@ const insertInto = (calls: string, owner: string, cast: string): string => `
   FROM unnest(${NEW_CALL.map(([, type], index) => `$${index + 2}${cast}::${type}[]`).join(', ')})
   AS made (${NEW_CALL.map(([column]) => column).join(', ')})`;
 
+/** Locks of all keys together, so that a transaction does not need one for each. */
+const KEY_LOCKS = 256;
+
+/** The rows of the keys that a statement is about. */
+const ofKeys = (first: number): string => `
+  (line.endpoint, line.function, line.key) IN (
+    SELECT * FROM unnest($${first}::text[], $${first + 1}::text[], $${first + 2}::text[]))`;
+
 /** Every statement of the store, for the tables of a schema. Parameters are arrays where the name is a plural. */
 function sqlOf(schema: string) {
   const [calls, journals, processes] = [`${schema}.calls`, `${schema}.journals`, `${schema}.processes`];
   const registrations = `${schema}.registrations`;
   const tables = { calls, processes, registrations };
+  const keys = `${schema}.keys`;
   const [running, waiting, cancellations] = [`${schema}.running`, `${schema}.waiting`, `${schema}.cancellations`];
   /** Calls of nobody, and of processes that are no more. */
   const isAnybodys = (owner: string): string =>
@@ -417,6 +427,45 @@ function sqlOf(schema: string) {
       INSERT INTO ${waiting} (call, process) SELECT call, $2 FROM unnest($1::text[]) AS made (call) ON CONFLICT DO NOTHING`,
     unwatch: `DELETE FROM ${waiting} WHERE process = $2 AND call = ANY ($1::text[])`,
     unwatchAll: `DELETE FROM ${waiting} WHERE process = $1`,
+
+    /** In the same order in every process. */
+    lockKeys: `
+      SELECT pg_advisory_xact_lock(hashtext('${schema} keys'), lock) FROM (
+        SELECT DISTINCT hashtext(concat_ws(chr(1), endpoint, function, key)) & ${KEY_LOCKS - 1} AS lock
+        FROM unnest($1::text[], $2::text[], $3::text[]) AS made (endpoint, function, key) ORDER BY lock) AS locks`,
+    /** Calls that have ended, or are of another function by now. */
+    clearKeys: `
+      DELETE FROM ${keys} AS line
+      WHERE ${ofKeys(1)} AND NOT EXISTS (
+        SELECT FROM ${calls} AS call WHERE call.id = line.call AND call.finished_at IS NULL
+          AND call.endpoint = line.endpoint AND call.function = line.function)`,
+    enlist: `
+      INSERT INTO ${keys} AS line (call, endpoint, function, key, process)
+      SELECT call.id, call.endpoint, call.function, call.key, $1
+      FROM unnest($2::text[]) WITH ORDINALITY AS made (id, place) JOIN ${calls} AS call ON call.id = made.id
+      WHERE call.owner = $1 AND call.finished_at IS NULL ORDER BY made.place
+      ON CONFLICT (call) DO UPDATE SET process = excluded.process`,
+    /** Those who are first in line, where there is a free place; calls of dead processes come back with another one. */
+    giveKeys: `
+      WITH given AS (
+        UPDATE ${keys} SET holds = true
+        WHERE call IN (
+          SELECT call FROM (
+            SELECT line.call, line.holds, made.per_key,
+              count(*) FILTER (WHERE holds) OVER (PARTITION BY line.endpoint, line.function, line.key) AS held,
+              row_number() OVER (PARTITION BY line.endpoint, line.function, line.key, holds ORDER BY place) AS nth
+            FROM unnest($2::text[], $3::text[], $4::text[], $5::int[]) AS made (endpoint, function, key, per_key)
+              JOIN ${keys} AS line
+              ON line.endpoint = made.endpoint AND line.function = made.function AND line.key = made.key
+            WHERE line.holds OR EXISTS (SELECT FROM ${processes} WHERE id = line.process AND ended_at IS NULL)) AS line
+          WHERE NOT holds AND held + nth <= per_key)
+        RETURNING call, process)
+      SELECT pg_notify('${schema}_' || process, '${KEY_GIVEN}' || call) FROM given WHERE process <> $1`,
+    givenKeys: `SELECT call FROM ${keys} AS line WHERE process = $1 AND holds AND ${ofKeys(2)}`,
+    keyHolders: `SELECT call FROM ${keys} WHERE holds AND call = ANY ($1::text[])`,
+    forgetKeys: `
+      DELETE FROM ${keys} AS line
+      WHERE NOT EXISTS (SELECT FROM ${calls} AS call WHERE call.id = line.call AND call.finished_at IS NULL)`,
 
     requestCancel: `
       WITH request AS (INSERT INTO ${cancellations} (call) VALUES ($1) ON CONFLICT DO NOTHING)
