@@ -72,7 +72,8 @@ export class Execution implements DurableRun, RunScope, Settling {
   private incoming: Resumption | undefined;
   /** Step results that a poll carried to the scheduler (plain protocol): the next request says that they are on disk. */
   private committing: CompletedStep[] = [];
-  private checkpointing = false;
+  /** What is being committed while the function goes on: the results of steps, or a part of the calls that it has made. */
+  private checkpointing: 'steps' | 'calls' | undefined;
 
   private plan: ReplayPlan | undefined;
   private round = 0;
@@ -214,8 +215,9 @@ export class Execution implements DurableRun, RunScope, Settling {
     this.idle = false;
     if (this.phase === 'suspended') return this.wake();
     const replaying = this.plan !== undefined || this.incoming !== undefined;
-    if (!replaying && this.pending.size === 0 && !this.steps.inProgress && !this.checkpointing) this.exit(outcome);
-    else this.services.turnEnd.schedule(this);
+    if (!replaying && this.pending.size === 0 && !this.steps.inProgress && this.checkpointing === undefined) {
+      this.exit(outcome);
+    } else this.services.turnEnd.schedule(this);
   }
 
   // — operations that the function makes —
@@ -295,7 +297,7 @@ export class Execution implements DurableRun, RunScope, Settling {
       awaited: false,
       group: undefined,
       prompt,
-      beforeDelivery: this.checkpointing || this.committing.length > 0,
+      beforeDelivery: this.checkpointing === 'steps' || this.committing.length > 0,
       promise,
     });
     promise.operation = operation;
@@ -338,7 +340,7 @@ export class Execution implements DurableRun, RunScope, Settling {
 
   /** A suspended instance has work again: its own I/O came back. */
   private wake(): void {
-    const hasWork = this.outcome !== undefined || this.steps.hasHeld || this.journal.hasUntold;
+    const hasWork = this.outcome !== undefined || this.steps.hasHeld || this.journal.countUntold > 0;
     if (this.woken || !hasWork) return;
     this.woken = true;
     this.context?.wake();
@@ -363,12 +365,31 @@ export class Execution implements DurableRun, RunScope, Settling {
   /** Commits the results of steps, with all that was made so far, and lets the function go on. */
   private checkpoint(context: RunContext): void {
     const { journal, calls, steps } = this.writeSteps();
+    this.commit('steps', context, journal, calls, () => this.settleSteps(steps));
+  }
+
+  /**
+   * Commits a part of the calls that were made at once. They are in rounds of their own, which no delivery begins, so that
+   * each part is whole by itself: a replay makes the calls again, and those that are not recorded are new.
+   */
+  private recordPart(context: RunContext): void {
+    const { journal, told } = this.journal.takePart(this.services.callsPerCommit);
+    this.commit('calls', context, journal, this.callsOf(told), () => this.services.turnEnd.schedule(this));
+  }
+
+  private commit(
+    what: 'steps' | 'calls',
+    context: RunContext,
+    journal: Uint8Array,
+    calls: Call[],
+    goOn: () => void,
+  ): void {
     if (this.isTooLarge()) return;
-    this.checkpointing = true;
+    this.checkpointing = what;
     context.checkpoint({ journal, position: this.journal.position, calls }).then(
       () => {
-        this.checkpointing = false;
-        if (this.phase === 'running') this.settleSteps(steps);
+        this.checkpointing = undefined;
+        if (this.phase === 'running') goOn();
       },
       // The call is not this run's any more, or what it did could not be recorded: somebody goes on from the journal.
       () => this.abandon(),
@@ -400,8 +421,11 @@ export class Execution implements DurableRun, RunScope, Settling {
 
   private goOnOrSuspend(): void {
     this.startSteps();
-    if (this.checkpointing) return;
+    if (this.checkpointing !== undefined) return;
     if (this.outcome !== undefined && this.mayExit(this.outcome)) return this.exit(this.outcome);
+    if (this.context !== undefined && this.journal.countUntold > this.services.callsPerCommit) {
+      return this.recordPart(this.context);
+    }
     if (this.steps.hasCompleted && this.context !== undefined) return this.checkpoint(this.context);
     if (this.steps.running > 0) return;
     if (this.steps.hasCompleted) return this.suspendToCommitSteps();
@@ -470,8 +494,12 @@ export class Execution implements DurableRun, RunScope, Settling {
   }
 
   private submitCalls(): Call[] {
+    return this.callsOf(this.journal.takeUntold());
+  }
+
+  private callsOf(operations: readonly Operation[]): Call[] {
     const calls: Call[] = [];
-    for (const operation of this.journal.takeUntold()) {
+    for (const operation of operations) {
       if (operation.kind !== 'call') continue;
       const correlationId = (BigInt(this.incarnation) << 32n) | BigInt(operation.sequence);
       calls.push(toCall(operation.spec, correlationId, this.ownEndpoint));

@@ -46,9 +46,9 @@ export class JournalWriter {
     this.delivery = delivery;
   }
 
-  /** Whether there are operations that the scheduler has not been told of. */
-  get hasUntold(): boolean {
-    return this.untold.length > 0;
+  /** Operations that the scheduler has not been told of: the last ones that were made. */
+  get countUntold(): number {
+    return this.untold.length;
   }
 
   /** Operations that the scheduler has not been told of: it is told now. */
@@ -56,6 +56,19 @@ export class JournalWriter {
     const untold = this.untold;
     this.untold = [];
     return untold;
+  }
+
+  /**
+   * Ends the open round after so many operations of it, and returns what was written since the last time, with the
+   * operations in it that the scheduler is told of now. The others are a round of their own.
+   */
+  takePart(most: number): { journal: Uint8Array; told: Operation[] } {
+    const later = this.operations;
+    this.operations = later.splice(0, most);
+    const told = this.untold.splice(0, this.untold.length - later.length);
+    const journal = this.take({ keep: false });
+    this.operations = later;
+    return { journal, told };
   }
 
   /** Ends the open round and returns what was written since the last time. `keep`: for `whole()`. */

@@ -29,6 +29,11 @@ export interface CoroutineRuntimeOptions {
   readonly maxLive?: number;
   /** How many bytes they may take, by an estimate. Default 256 MiB. */
   readonly maxLiveBytes?: number;
+  /**
+   * How many calls of a function are recorded in one commit, where it makes more at once: what others dispatch waits for a
+   * commit of that size. Default 500.
+   */
+  readonly callsPerCommit?: number;
   /** The status of errors that nothing is known about. Default PERMANENT_ERROR. */
   readonly defaultErrorStatus?: Status;
 }
@@ -45,7 +50,8 @@ export class CoroutineRuntime implements FunctionRunner {
     const { clock, log, random = Math.random, endpointUrl = '', defaultErrorStatus = Status.PERMANENT_ERROR } = options;
     const keepsInstances = options.replay !== 'always';
     const turnEnd = new TurnEnd(clock);
-    this.services = { clock, random, log, endpointUrl, defaultErrorStatus, turnEnd, keepsInstances };
+    const { callsPerCommit = 500 } = options;
+    this.services = { clock, random, log, endpointUrl, defaultErrorStatus, turnEnd, keepsInstances, callsPerCommit };
     this.instances = new LiveInstances(options.maxLive ?? 10_000, options.maxLiveBytes ?? 256 * 1024 * 1024);
     this.unwatch = watchAbandonedBranches(log);
   }

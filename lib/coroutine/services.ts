@@ -21,6 +21,8 @@ export interface Services {
   readonly defaultErrorStatus: Status;
   /** Suspended instances stay in memory, where their own I/O may come back. */
   readonly keepsInstances: boolean;
+  /** Calls that a function has made at once are recorded in parts of this many. */
+  readonly callsPerCommit: number;
 }
 
 /** What one request brings. */

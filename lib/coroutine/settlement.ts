@@ -1,6 +1,7 @@
 import type { CallResult } from '../gen/dispatch/sdk/v1/call_pb.js';
 import type { Delivery, StepResult } from '../gen/nestjs_dispatch/v1/journal_pb.js';
 import { CancelledError } from '../errors/index.js';
+import { callResult } from '../protocol/index.js';
 import { unpack, unpackError } from '../values/index.js';
 import type { Operation } from './operation.js';
 import type { PendingOperations } from './pending-operations.js';
@@ -19,15 +20,19 @@ export class Settlement {
     private readonly title: string,
   ) {}
 
-  /** Results that the function waits for: not of another incarnation, not a second time. */
+  /**
+   * Results that the function waits for: not of another incarnation, not a second time. Their numbers say which calls they
+   * are of; the ids would be a third of the journal.
+   */
   accept(results: readonly CallResult[]): CallResult[] {
     const seen = new Set<number>();
-    return results.filter((result) => {
+    const accepted = results.filter((result) => {
       const sequence = this.sequenceOf(result);
       if (sequence === undefined || seen.has(sequence)) return false;
       seen.add(sequence);
       return this.pending.get(sequence)?.kind === 'call';
     });
+    return accepted.map(({ correlationId, output, error }) => callResult('', correlationId, output, error));
   }
 
   /** Settles all that a delivery names, in its order, in one synchronous pass. */

@@ -6,22 +6,17 @@
  * How long ten single calls take that are dispatched right after a root has fanned out 100,000, on SQLite; what the queue
  * costs for each call; and, on a clock that stands still but for what is waited for, what endpoints elsewhere are given.
  */
-import { create } from '@bufbuild/protobuf';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EndpointEntry } from '../../lib/scheduler/core/endpoint-entry.js';
 import { FunctionEntry } from '../../lib/scheduler/core/function-entry.js';
 import { freshProgress } from '../../lib/scheduler/core/progress.js';
 import { ReadyQueue } from '../../lib/scheduler/core/ready-queue.js';
 import { CallRecord } from '../../lib/scheduler/core/record.js';
-import { CallSchema } from '../../lib/gen/dispatch/sdk/v1/call_pb.js';
-import { SystemClock } from '../../lib/protocol/index.js';
-import { Scheduler, secureRandom, SqliteStore, type Transport } from '../../lib/scheduler/index.js';
 import { EndpointModel } from '../support/endpoint-model.js';
 import { turns } from '../support/manual-clock.js';
-import { exit, LOCAL, poll, resultsOf, World } from '../unit/scheduler/world.js';
+import { LOCAL, World } from '../unit/scheduler/world.js';
 import { NOW } from '../contract/calls.js';
+import { scratch, startApp } from './calls/app.js';
 
 const FLOOD = Number(process.argv[2] ?? 100_000);
 const SINGLES = 10;
@@ -29,53 +24,30 @@ const SINGLES = 10;
 const DEPTH = 1_000;
 const MINUTE = 60_000;
 
-await flood('with it');
+await flood('right after it');
 await flood('once its calls are recorded');
 queue();
 await throttling();
 await death();
 await slowAndFast();
 
-async function flood(when: 'with it' | 'once its calls are recorded'): Promise<void> {
-  const directory = mkdtempSync(join(process.env.BENCH_DIR ?? tmpdir(), 'fairness-bench-'));
-  let ran = 0;
-  let seen = 0;
-  const transport: Transport = {
-    extended: (endpoint) => endpoint === LOCAL,
-    run: async (_endpoint, request, { context }) => {
-      if (request.function !== 'flood') {
-        ran += 1;
-        return exit();
-      }
-      const results = resultsOf(request);
-      seen += results?.length ?? 0;
-      if (seen === FLOOD) return exit();
-      const calls = Array.from({ length: results ? 0 : FLOOD }, (_, index) =>
-        create(CallSchema, { correlationId: BigInt(index + 1), function: 'work' }),
-      );
-      return poll({ state: 's', calls, minResults: 1_000, appendTo: context?.position });
-    },
-  };
-  const log = { log: () => undefined, warn: console.warn, error: console.error };
-  const store = new SqliteStore(join(directory, 'calls.db'));
-  const scheduler = new Scheduler({ store, transport, clock: new SystemClock(), random: secureRandom(), log });
-  await scheduler.start();
+/** Through an application: the root is a durable function that gathers so many calls of another. */
+async function flood(when: 'right after it' | 'once its calls are recorded'): Promise<void> {
+  const { app, client, work } = await startApp(join(scratch(), 'calls.db'));
+  await work.fan(2_000).result();
   const started = performance.now();
-  const [root = ''] = await scheduler.dispatch([{ endpoint: LOCAL, function: 'flood' }]);
-  if (when !== 'with it') while ((await scheduler.get(root))?.state !== 'suspended') await turns(1);
-  const [begun, before] = [performance.now(), ran];
-  const ids = await scheduler.dispatch(Array.from({ length: SINGLES }, () => ({ endpoint: LOCAL, function: 'work' })));
-  await Promise.all(ids.map((id) => scheduler.wait(id)));
-  const [took, ranMeanwhile] = [performance.now() - begun, ran - before];
-  await scheduler.wait(root);
+  const root = await work.fan(FLOOD).dispatch();
+  if (when !== 'right after it') while ((await client.get(root))?.state !== 'suspended') await turns(1);
+  const begun = performance.now();
+  await Promise.all(Array.from({ length: SINGLES }, (_, n) => work.trivial(n).result()));
+  const took = performance.now() - begun;
+  await client.wait(root);
   const whole = performance.now() - started;
   console.log(
     `Node ${process.version}: a root fans out ${FLOOD} calls, ${Math.round(whole)} ms in all (${Math.round((FLOOD / whole) * 1000)} calls/s). ` +
-      `${SINGLES} single calls dispatched ${when}: done in ${took.toFixed(1)} ms (${((100 * took) / whole).toFixed(2)} %), ` +
-      `with ${ranMeanwhile} runs in between.`,
+      `${SINGLES} single calls dispatched ${when}: done in ${took.toFixed(1)} ms (${((100 * took) / whole).toFixed(2)} %).`,
   );
-  await scheduler.stop();
-  rmSync(directory, { recursive: true });
+  await app.close();
 }
 
 /** Calls of ten functions in and out of the queue: single ones, and those of a hundred roots. */

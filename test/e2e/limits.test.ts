@@ -7,6 +7,7 @@ import {
   DispatchFunction,
   DispatchModule,
   failureOf,
+  gather,
   PermanentError,
   sleep,
   Status,
@@ -14,6 +15,7 @@ import {
   TemporaryError,
   type DispatchModuleOptions,
 } from '../../lib/index.js';
+import { MemoryStore } from '../../lib/scheduler/index.js';
 import { TestTime } from '../../lib/testing/index.js';
 
 @Injectable()
@@ -39,6 +41,12 @@ class Work {
   @DispatchFunction()
   async note(what: string): Promise<void> {
     this.log.push(what);
+  }
+
+  @DispatchFunction()
+  async flood(calls: number): Promise<number> {
+    const notes = await gather(Array.from({ length: calls }, (_, n) => this.note(`${n}`)));
+    return notes.length;
   }
 
   @DispatchFunction({ retry: { maxAttempts: 3, initial: '1s', retryOn: [Status.PERMANENT_ERROR, Status.NOT_FOUND] } })
@@ -134,6 +142,27 @@ describe('priorities', () => {
     await client.with({ delay: '1m', priority: 10 }).dispatch(work.note, 'payment');
     await time.advance('1m');
     expect(work.log).toEqual(['payment', 'report']);
+  });
+});
+
+describe('a function that makes very many calls at once', () => {
+  it('has them recorded in many commits, between which others have their turn', async () => {
+    const store = new MemoryStore();
+    const created: number[] = [];
+    const { commit } = store;
+    store.commit = (mutations) => {
+      created.push(mutations.filter(({ type }) => type === 'create').length);
+      return commit.call(store, mutations);
+    };
+    app = await Test.createTestingModule({
+      imports: [DispatchModule.forRoot({ scheduler: { store } })],
+      providers: [Work],
+    }).compile();
+    await app.init();
+    const work = app.get(Work);
+    expect(await app.get(DispatchClient).call(work.flood, 5_000)).toBe(5_000);
+    expect(created.reduce((sum, count) => sum + count)).toBe(1 + 5_000);
+    expect(Math.max(...created)).toBeLessThanOrEqual(500);
   });
 });
 

@@ -276,9 +276,16 @@ export class Ledger {
 
   private readResult(call: LedgerCall, result: CallResult): void {
     const parent = call.header.id;
-    const child = this.calls.get(result.dispatchId);
+    const { incarnation } = call.progress;
+    const child = [...call.children].find(
+      ({ header }) => header.correlationId === result.correlationId && header.parentIncarnation === incarnation,
+    );
     if (child?.finished === undefined) {
-      return this.trace.violate('a function was handed a result that is not recorded', parent, result.dispatchId);
+      return this.trace.violate(
+        'a function was handed a result that is not recorded',
+        parent,
+        `${result.correlationId}`,
+      );
     }
     const { id } = child.header;
     const place = child.finished.inbox;

@@ -358,6 +358,62 @@ describe('a call that is made while the result of a step is being written', () =
   });
 });
 
+describe('calls that a function makes at once', () => {
+  class Crowd {
+    constructor(
+      private readonly bank: Bank,
+      private readonly io: Promise<string>,
+    ) {}
+    @DispatchFunction()
+    async run(): Promise<unknown[]> {
+      const first = await this.bank.echo('first');
+      const late = this.io.then((back) => this.bank.echo(`${String(first)}, then ${back}`));
+      const all = await gather(Array.from({ length: 10 }, (_, n) => this.bank.echo(n)));
+      return [...all, await late];
+    }
+  }
+  const results = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 'first, then I/O'];
+
+  /** Runs a crowd whose I/O comes back while the calls are being recorded. */
+  function crowd(runtime: WorldOptions['runtime'], before: (checkpoint: Checkpoint) => void) {
+    const io = new Deferred<string>();
+    const bank = new Bank();
+    const clock = new IdleClock();
+    const [runner] = world([bank, new Crowd(bank, io.promise)], { runtime: { ...runtime, clock } }).runtimes;
+    if (runner === undefined) throw new Error('no runtime');
+    const run: FunctionRunner['run'] = (request, { context } = {}) => {
+      const watched = context && {
+        ...context,
+        checkpoint: async (checkpoint: Checkpoint) => {
+          before(checkpoint);
+          io.resolve('I/O');
+          await turns();
+          return context.checkpoint(checkpoint);
+        },
+      };
+      return runner.run(request, { context: watched });
+    };
+    return new ScriptedScheduler([{ run }], { extended: true, clock });
+  }
+
+  test.each(['live', 'always'] as const)('are recorded in parts, each of which starts at once (%s)', async (replay) => {
+    const parts: number[] = [];
+    const scheduler = crowd({ replay, callsPerCommit: 4 }, ({ calls }) => parts.push(calls.length));
+    expect(await scheduler.execute('Crowd.run')).toEqual(results);
+    expect(parts).toEqual([4, 4]); // what is left suspends the function
+  });
+
+  test('go on after the part that is recorded where the process is lost', async () => {
+    let parts = 0;
+    const scheduler = crowd({ callsPerCommit: 3 }, () => {
+      if (++parts === 2) throw new Error('the process is lost');
+    });
+    expect(await scheduler.execute('Crowd.run')).toEqual(results);
+    expect(scheduler.finished.size).toBe(1 + 12);
+    expect(scheduler.runs).toBeGreaterThan(12);
+  });
+});
+
 describe('currentCall()', () => {
   let seen: CurrentCall[] = [];
   class Curious {
