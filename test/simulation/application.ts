@@ -36,6 +36,7 @@ export class SimulatedApplication implements Application, FunctionLookup, Functi
       endpointUrl: home === REMOTE ? REMOTE : undefined,
       replay: options.replay,
       maxLive: options.maxLive,
+      callsPerCommit: options.callsPerCommit,
     });
   }
 

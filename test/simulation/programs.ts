@@ -310,7 +310,8 @@ export class Programs {
   }
 
   private calls(around: Surroundings): Expression[] {
-    return Array.from({ length: this.chance.whole(0, 4) }, () => this.call(around));
+    const count = this.chance.happens(0.1) ? this.chance.whole(5, 12) : this.chance.whole(0, 4);
+    return Array.from({ length: count }, () => this.call(around));
   }
 
   private call({ depth, home }: Surroundings): Expression {

@@ -31,6 +31,7 @@ export interface WorldOptions {
     SchedulerOptions;
   readonly replay: 'live' | 'always';
   readonly maxLive: number | undefined;
+  readonly callsPerCommit: number;
 }
 
 /** Everything that a seed decides: programs, faults, settings, and the order in which things happen. */
@@ -287,5 +288,6 @@ function optionsOf(chance: Chance, scarcity: Chance, isCrowded: boolean): WorldO
     },
     replay: chance.happens(0.25) ? 'always' : 'live',
     maxLive: chance.happens(0.25) ? chance.whole(1, 4) : undefined,
+    callsPerCommit: chance.pick([1, 3, 500]),
   };
 }
