@@ -17,8 +17,11 @@ const log = { debug: () => undefined, warn: () => undefined, error: () => undefi
 /** An application of ours in its process: the functions of a home, and the runtime that runs them. */
 export class SimulatedApplication implements Application, FunctionLookup, FunctionRunner {
   readonly runtime: CoroutineRuntime;
-  /** The incarnation of the call that is being begun: its code runs before anything else does. */
-  private incarnation = 0;
+  /**
+   * The incarnation that the last request of a call was of. A function that is begun twice with the same input cannot tell
+   * of which it is: an instance that a late request has begun goes on with the results of the next incarnation.
+   */
+  private readonly incarnations = new Map<string, number>();
 
   constructor(
     private readonly world: World,
@@ -46,7 +49,7 @@ export class SimulatedApplication implements Application, FunctionLookup, Functi
     incarnation = options.context?.incarnation ?? 1,
   ): Promise<RunAnswer> {
     if (!this.life.isAlive) return silence();
-    this.incarnation = incarnation;
+    this.incarnations.set(request.dispatchId, incarnation);
     return this.runtime.run(request, options);
   }
 
@@ -55,7 +58,7 @@ export class SimulatedApplication implements Application, FunctionLookup, Functi
     return {
       name,
       version: versionOf(name, this.changed),
-      invoke: ([input]) => new Interpreter(this, this.incarnation).run(name, input),
+      invoke: ([input]) => new Interpreter(this).run(name, input),
     };
   }
 
@@ -86,12 +89,16 @@ export class SimulatedApplication implements Application, FunctionLookup, Functi
     return this.world.effects.produce(expression);
   }
 
-  listen(call: string, incarnation: number): Hearing {
-    return new Hearing(this.world.ledger, this.world.trace, call, incarnation);
+  listen(call: string): Hearing {
+    return new Hearing(this.world.ledger, this.world.trace, call, () => this.incarnationOf(call));
   }
 
-  observe(call: string, incarnation: number, expression: number, outcome: Outcome): void {
-    if (this.life.isAlive) this.world.effects.observe(call, incarnation, expression, outcome);
+  observe(call: string, expression: number, outcome: Outcome): void {
+    if (this.life.isAlive) this.world.effects.observe(call, this.incarnationOf(call), expression, outcome);
+  }
+
+  private incarnationOf(call: string): number {
+    return this.incarnations.get(call) ?? 1;
   }
 }
 

@@ -16,7 +16,7 @@ export class Hearing {
     private readonly ledger: Ledger,
     private readonly trace: Trace,
     private readonly id: DispatchId,
-    private readonly incarnation: number,
+    private readonly incarnation: () => number,
   ) {}
 
   /** The function goes on with the result of a call that it gave this input. */
@@ -24,7 +24,7 @@ export class Hearing {
     if (wasCutShort(outcome)) return;
     const count = this.heard.get(input) ?? 0;
     this.heard.set(input, count + 1);
-    const place = this.ledger.placesOf(this.id, this.incarnation, input)[count];
+    const place = this.ledger.placesOf(this.id, this.incarnation(), input)[count];
     if (place === undefined) return;
     this.trace.check(place > this.lastPlace, 'a function hears of results in another order than recorded', this.id);
     this.lastPlace = place;

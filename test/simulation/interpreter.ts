@@ -20,9 +20,9 @@ export interface Application {
   /** A step's code has run: its value, which no other run of it has. */
   produce(expression: number): string;
   /** A run of a call begins, and hears of what it calls from now on. */
-  listen(call: string, incarnation: number): Hearing;
+  listen(call: string): Hearing;
   /** The function has seen the outcome of a durable operation. */
-  observe(call: string, incarnation: number, expression: number, outcome: Outcome): void;
+  observe(call: string, expression: number, outcome: Outcome): void;
   /** Ends the process. */
   kill(): void;
 }
@@ -35,11 +35,8 @@ export class Interpreter {
   private readonly id = currentCall().id;
   private readonly hearing: Hearing;
 
-  constructor(
-    private readonly application: Application,
-    private readonly incarnation: number,
-  ) {
-    this.hearing = application.listen(this.id, incarnation);
+  constructor(private readonly application: Application) {
+    this.hearing = application.listen(this.id);
   }
 
   async run(name: string, input: unknown): Promise<unknown> {
@@ -141,7 +138,7 @@ export class Interpreter {
     if (currentRun() === undefined) return make();
     const promise = make();
     const outcome = await outcomeOf(promise);
-    this.application.observe(this.id, this.incarnation, expression, outcome);
+    this.application.observe(this.id, expression, outcome);
     if (input !== undefined) this.hearing.hear(input, outcome);
     return promise;
   }
