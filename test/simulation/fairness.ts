@@ -66,6 +66,8 @@ export class Fairness {
 
   /** Runs have ended, and others start, in this order. */
   changed(started: readonly DispatchId[], ended: readonly DispatchId[]): void {
+    // All slots were taken until now, and nothing has happened that was looked at.
+    if (this.isFull) for (const waiting of this.waiting.values()) waiting.freeSince = this.queue.now;
     for (const id of ended) this.running.delete(id);
     for (const id of started) {
       this.checkTurn(id);
@@ -79,15 +81,19 @@ export class Fairness {
   /** Nobody waits although there is a slot for it. */
   look(): void {
     const { now } = this.queue;
-    const isFull = this.running.size >= this.concurrency;
+    const { isFull } = this;
     for (const waiting of this.waiting.values()) {
       const { call } = waiting;
       if (this.isHeld(call)) waiting.readySince = waiting.freeSince = now;
       else if (isFull || !this.isFree(call)) waiting.freeSince = now;
       if (now - waiting.freeSince <= LONGEST_WAIT) continue;
-      if (this.storeIsShaky || this.hasSuspects) waiting.freeSince = now;
+      if (this.storeIsShaky || this.hasSuspects || this.wasClockSet) waiting.freeSince = now;
       else this.trace.violate('a call is ready, there is a slot for it, and it is not started', call.header.id);
     }
+  }
+
+  private get isFull(): boolean {
+    return this.running.size >= this.concurrency;
   }
 
   private get storeIsShaky(): boolean {
@@ -159,12 +165,20 @@ export class Fairness {
 
   /** Of calls that nothing but their turn keeps from a run. */
   private readyPriorities(): number[] {
+    const { now } = this.queue;
+    if (this.wasClockSet) return [];
     const priorities: number[] = [];
     for (const { call, readySince } of this.waiting.values()) {
       const isPlain = call.header.key === '' && FUNCTIONS.get(call.function)?.concurrency === undefined;
-      if (isPlain && this.queue.now - readySince >= SURELY && !this.isHeld(call)) priorities.push(call.header.priority);
+      const isDue = this.wall.now() - call.progress.dueAt >= SURELY && now - readySince >= SURELY;
+      if (isPlain && isDue && !this.isHeld(call)) priorities.push(call.header.priority);
     }
     return priorities;
+  }
+
+  /** Alarms run down as before, however late that is by the new time. */
+  private get wasClockSet(): boolean {
+    return this.wall.steadyFor !== Infinity;
   }
 }
 

@@ -42,11 +42,13 @@ export class Timers<T extends Timed> {
 
   /**
    * An alarm that is earlier than needed is left as it is: it finds nothing due and sets the next one. Most timers are
-   * deadlines that never come, and this way they cost no timer of the machine.
+   * deadlines that never come, and this way they cost no timer of the machine. One that is overdue was set before the clock
+   * was set forward, and may ring much later.
    */
   private arm(): void {
     const next = this.heap.peek();
-    if (this.ringing || next === undefined || next.at >= this.alarmAt) return;
+    if (this.ringing || next === undefined) return;
+    if (next.at >= this.alarmAt && this.alarmAt > this.clock.now()) return;
     this.alarm?.cancel();
     this.alarmAt = next.at;
     this.alarm = this.clock.at(next.at, () => this.ring());
