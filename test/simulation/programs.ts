@@ -345,7 +345,8 @@ export class Programs {
         };
       case 3:
       case 4:
-        return { kind: 'sleep', id, milliseconds: chance.pick([1, 50, 1_000, chance.whole(0, 10_000)]) };
+        // Each of another length: those of branches that go on with I/O of their own are not told apart otherwise.
+        return { kind: 'sleep', id, milliseconds: chance.pick([1, 50, 1_000, chance.whole(0, 10_000)]) + id };
       case 5:
         if (decides) return { kind: 'value', id };
         return { kind: 'io', id, milliseconds: chance.between(0, 2_000) };

@@ -21,7 +21,7 @@ import { Task } from './timers.js';
 import { Watches } from './watches.js';
 
 /** How often the store is asked for what no notification told of: doubles while there is nothing. */
-const SHORTEST_POLL: Milliseconds = 1_000;
+const SHORTEST_POLL: Milliseconds = 250;
 const LONGEST_POLL: Milliseconds = 5_000;
 /** Trees that are claimed at a time. */
 const CLAIM_AT_ONCE = 500;
@@ -279,7 +279,9 @@ export class Fleet implements SharedStoreListener {
 
   private async takeIn(recovery: Recovery): Promise<void> {
     this.hasMore = true;
+    // What others were claiming at the same moment was passed over, and may be left.
     this.interval = SHORTEST_POLL;
+    this.schedule();
     // One that is to be cancelled does not begin here.
     const toCancel = await this.store.requestedCancels();
     await adopt(this.core, recovery, () => this.cancelAll(toCancel));

@@ -65,7 +65,7 @@ export class Pace {
 
   /** Whether it may be given another run beside those in flight. */
   admits(running: number, now: Timestamp): boolean {
-    if (this.restsUntil > now) return false;
+    if (this.restsUntil > now || running >= this.ceiling) return false;
     return this.down || running < Math.floor(this.limit);
   }
 

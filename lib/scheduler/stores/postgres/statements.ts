@@ -15,7 +15,11 @@ const ofOwner = (calls: string): string => `
   SELECT seq FROM ${calls} WHERE finished_at IS NULL AND head AND coalesce(owner, 0) = $1
   UNION ALL SELECT seq FROM ${calls} WHERE finished_at IS NULL AND NOT head AND owner = $1`;
 
-/** The unfinished calls in the branches that begin with $2. */
+/**
+ * The unfinished calls in the branches that begin with $2. What is looked for by such a list has it as an array, so that it
+ * is made once, and each call is found by its number: joined, the list is made again for each call of the table, or the
+ * table is read.
+ */
 const inBranches = (calls: string): string => `
   SELECT seq FROM unnest($2::text[]) AS taken (head) JOIN ${calls} AS call ON call.id = taken.head
   WHERE call.finished_at IS NULL
@@ -31,7 +35,7 @@ const HAS_STATE = '(parent.journal_bytes > 0 OR parent.min_results > 0)';
 const undeliveredTo = (calls: string, parents: string): string => `
   SELECT child.id, parent.id, child.correlation, child.inbox
   FROM ${calls} AS parent JOIN ${calls} AS child ON child.root = parent.root AND child.parent = parent.id
-  WHERE parent.owner = $1 AND parent.seq IN (${parents}) AND ${HAS_STATE}
+  WHERE parent.owner = $1 AND parent.seq = ANY (ARRAY(${parents})) AND ${HAS_STATE}
     AND child.finished_at IS NOT NULL AND child.inbox > parent.delivered
     AND child.parent_incarnation = parent.incarnation
   ORDER BY parent.seq, child.inbox`;
@@ -134,7 +138,7 @@ function claimHeads(tables: Tables, quota: string): string {
 const branchesOf = (calls: string, parents: string): string => `
   SELECT child.id, parent.id, child.correlation, child.parent_incarnation
   FROM ${calls} AS parent JOIN ${calls} AS child ON child.root = parent.root AND child.parent = parent.id
-  WHERE parent.owner = $1 AND parent.seq IN (${parents}) AND ${HAS_STATE}
+  WHERE parent.owner = $1 AND parent.seq = ANY (ARRAY(${parents})) AND ${HAS_STATE}
     AND child.head AND (child.finished_at IS NULL OR child.inbox < 0)`;
 
 /** What tells a process from those of other databases, as a text that no setting of a session changes. */
@@ -361,7 +365,7 @@ function sqlOf(schema: string) {
       SELECT bytes FROM ${journals} WHERE call = (SELECT seq FROM ${calls} WHERE id = $1) ORDER BY ends_at`,
     results: `SELECT id, result FROM ${calls} WHERE id = ANY ($1::text[]) AND finished_at IS NOT NULL`,
     unfinished: `
-      SELECT ${columns('call')} FROM ${calls} AS call WHERE seq IN (${ofOwner(calls)}) ORDER BY seq`,
+      SELECT ${columns('call')} FROM ${calls} AS call WHERE seq = ANY (ARRAY(${ofOwner(calls)})) ORDER BY seq`,
     undelivered: undeliveredTo(calls, ofOwner(calls)),
     undeliveredInBranches: undeliveredTo(calls, inBranches(calls)),
     branches: branchesOf(calls, ofOwner(calls)),
@@ -408,7 +412,7 @@ function sqlOf(schema: string) {
      */
     takeOver: `
       UPDATE ${calls} AS call SET owner = $1
-      WHERE seq IN (${inBranches(calls)}) AND ${isAnybodys('call.owner')}
+      WHERE seq = ANY (ARRAY(${inBranches(calls)})) AND ${isAnybodys('call.owner')}
       RETURNING ${columns('call')}, CASE WHEN octet_length(input) <= ${SMALL_INPUT} THEN input END`,
     /** Of these calls, and of calls that were run before they were stored: their parents make them again. */
     inFlight: `
