@@ -3,7 +3,7 @@ import { AnySchema } from '@bufbuild/protobuf/wkt';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { BranchCall, ClaimableFunctions, DispatchId, Recovery } from '../../store.js';
 import * as arrays from './arrays.js';
-import type { Committer } from './committer.js';
+import { rollBack, type Committer } from './committer.js';
 import type { Connection, SqlRow, SqlValue, Statement } from './connection.js';
 import { bytesOf, callRow, correlationId, number, text } from './rows.js';
 import type { Statements } from './statements.js';
@@ -28,7 +28,7 @@ export class Claims {
         await connection.query('ROLLBACK');
         return NOTHING;
       } catch (error) {
-        if (!connection.isLost) await connection.query('ROLLBACK').catch(() => undefined);
+        await rollBack(connection);
         throw error;
       }
     });

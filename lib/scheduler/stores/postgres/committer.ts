@@ -192,6 +192,7 @@ export class Committer {
   }
 }
 
-async function rollBack(connection: Connection): Promise<void> {
+/** Ends a transaction without it: where the connection is lost, the server does. */
+export async function rollBack(connection: Connection): Promise<void> {
   if (!connection.isLost) await connection.query('ROLLBACK').catch(() => undefined);
 }

@@ -1,6 +1,6 @@
 import type { DispatchId, KeyedCall } from '../../store.js';
 import * as arrays from './arrays.js';
-import type { Committer } from './committer.js';
+import { rollBack, type Committer } from './committer.js';
 import type { Connection } from './connection.js';
 import { text } from './rows.js';
 import type { Statements } from './statements.js';
@@ -24,7 +24,7 @@ export class KeyLines {
         await this.committer.end(connection);
         return given;
       } catch (error) {
-        if (!connection.isLost) await connection.query('ROLLBACK').catch(() => undefined);
+        await rollBack(connection);
         throw error;
       }
     });
