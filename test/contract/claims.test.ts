@@ -1,31 +1,13 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { PostgresStore } from '../../lib/scheduler/index.js';
+import { describe, expect, it } from '@jest/globals';
+import type { PostgresStore } from '../../lib/scheduler/index.js';
 import type { ClaimableFunctions, Mutation } from '../../lib/scheduler/store.js';
-import { TestDatabase } from '../support/postgres.js';
+import { TestStores } from '../support/test-stores.js';
 import { idOf, rootCall, targetOf } from './calls.js';
 
 const ENDPOINT = 'local';
-let database: TestDatabase;
-let url: string;
+const stores = TestStores.use();
+const open = () => stores.open();
 let created = 0;
-const stores: PostgresStore[] = [];
-beforeAll(async () => {
-  database = await TestDatabase.open();
-});
-beforeEach(() => {
-  url = database.newUrl();
-});
-afterEach(async () => {
-  await Promise.allSettled(stores.splice(0).map((store) => store.close()));
-});
-afterAll(() => database.close());
-
-async function open(): Promise<PostgresStore> {
-  const store = new PostgresStore(url);
-  stores.push(store);
-  await store.open();
-  return store;
-}
 
 interface FreeRoots {
   readonly count: number;

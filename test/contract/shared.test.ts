@@ -1,29 +1,10 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { type PostgresStore } from '../../lib/scheduler/index.js';
+import { describe, expect, it } from '@jest/globals';
 import { UNPLACED, type ClaimableFunctions, type Mutation } from '../../lib/scheduler/store.js';
 import { childCall, finished, idOf, rootCall, targetOf } from './calls.js';
-import { MortalStore, TestDatabase } from '../support/postgres.js';
+import { TestStores } from '../support/test-stores.js';
 
-let database: TestDatabase;
-let url: string;
-const stores: PostgresStore[] = [];
-beforeAll(async () => {
-  database = await TestDatabase.open();
-});
-beforeEach(() => {
-  url = database.newUrl();
-});
-afterEach(async () => {
-  await Promise.allSettled(stores.splice(0).map((store) => store.close()));
-});
-afterAll(() => database.close());
-
-async function open(): Promise<MortalStore> {
-  const store = new MortalStore(database, url);
-  stores.push(store);
-  await store.open();
-  return store;
-}
+const stores = TestStores.use();
+const open = () => stores.open();
 
 const EVERYTHING: ClaimableFunctions = { endpoints: [], functions: [] };
 
@@ -60,7 +41,6 @@ describe('processes that share a store', () => {
     await first.commit([rootCall(root), branch]);
     expect((await first.claim(10, EVERYTHING)).calls.map(({ header }) => header.id)).toEqual([child]);
     await first.close();
-    stores.shift();
 
     const { calls, branches } = await second.claim(10, EVERYTHING);
     expect(calls.map(({ header }) => header.id)).toEqual([root, child]);

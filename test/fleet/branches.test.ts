@@ -1,26 +1,11 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Status } from '../../lib/errors/index.js';
-import { Member, until, type MemberOptions } from '../support/fleet.js';
-import { schemaOf, TestDatabase } from '../support/postgres.js';
+import { until, type Member } from '../support/fleet.js';
+import { TestFleet } from '../support/test-fleet.js';
 import { callOf, Deferred, exit, failed, inputOf, joins, text, type Script } from '../unit/scheduler/world.js';
 
-let database: TestDatabase;
-let url: string;
-const members: Member[] = [];
-beforeAll(async () => {
-  database = await TestDatabase.open();
-});
-beforeEach(() => {
-  url = database.newUrl();
-});
-afterEach(() => Promise.all(members.splice(0).map((member) => member.stop())));
-afterAll(() => database.close());
-
-async function start(functions: Record<string, Script>, options: MemberOptions = {}): Promise<Member> {
-  const member = await Member.start(url, functions, options);
-  members.push(member);
-  return member;
-}
+const fleet = TestFleet.use();
+const start: TestFleet['start'] = (functions, options) => fleet.start(functions, options);
 const echo: Script = (request) => exit(inputOf(request) ?? '');
 const calls = (name: string, count: number) => () =>
   Array.from({ length: count }, (_, id) => callOf({ id, function: name, input: text(String(id)) }));
@@ -35,16 +20,8 @@ const held = (gate: Deferred<void>): Script => {
 };
 const isSuspended = (member: Member, id: string) => async () => (await member.scheduler.get(id))?.state === 'suspended';
 
-/** The first process that is there counts as dead from now on. */
-async function endFirstProcess(): Promise<void> {
-  const processes = `${schemaOf(url)}.processes`;
-  await database.query(
-    `UPDATE ${processes} SET ended_at = now() WHERE id = (SELECT min(id) FROM ${processes} WHERE ended_at IS NULL)`,
-  );
-}
-
 async function ownerOf(id: string): Promise<unknown> {
-  const [row] = await database.query(`SELECT owner FROM ${schemaOf(url)}.calls WHERE id = $1`, [id]);
+  const [row] = await fleet.database.query(`SELECT owner FROM ${fleet.schema}.calls WHERE id = $1`, [id]);
   return row?.['owner'];
 }
 
@@ -59,7 +36,6 @@ describe('two versions side by side', () => {
     const other = await start(functions, { version: '2' });
     const same = await start(functions, { version: '1' });
     await first.stop();
-    members.splice(members.indexOf(first), 1);
     gate.resolve();
     for (const id of ids) expect(await other.result(id)).toBe('0');
     expect(same.runs).toEqual(['page', 'page']);
@@ -75,7 +51,6 @@ describe('two versions side by side', () => {
     await until(isSuspended(first, id));
     const other = await start(functions, { version: '2' });
     await first.stop();
-    members.splice(members.indexOf(first), 1);
     gate.resolve();
     expect(await other.result(id)).toBe('0');
     expect(other.runs).toEqual(['page']);
@@ -164,7 +139,7 @@ describe('a tree of calls over several processes', () => {
     await until(() => back.runs.length === 3);
     await until(isSuspended(first, id));
     const owner = await ownerOf(id);
-    await endFirstProcess();
+    await fleet.endFirstProcess();
     await until(async () => (await ownerOf(id)) !== owner);
     gate.resolve();
     expect(sorted(await second.result(id))).toEqual(numbers(3));
@@ -180,7 +155,6 @@ describe('a tree of calls over several processes', () => {
     await until(() => back.runs.length === 3);
     await until(isSuspended(first, id));
     await first.stop();
-    members.splice(members.indexOf(first), 1);
     gate.resolve();
     await until(async () => {
       const { calls: ended } = await back.scheduler.list({ rootId: id, state: 'succeeded' });
@@ -199,7 +173,7 @@ describe('a tree of calls over several processes', () => {
     const id = await front.dispatch('page');
     await until(() => back.runs.length === 3);
     const other = await start({ slow: echo });
-    await endFirstProcess();
+    await fleet.endFirstProcess();
     expect(sorted(await front.result(id))).toEqual(numbers(3));
     gate.resolve();
     expect(other.runs.length).toBeGreaterThan(0);

@@ -1,32 +1,11 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { FunctionPolicy } from '../../lib/scheduler/index.js';
-import { Member, until, type MemberOptions } from '../support/fleet.js';
-import { schemaOf, TestDatabase } from '../support/postgres.js';
-import { Deferred, exit, inputOf, LOCAL, text, type Script } from '../unit/scheduler/world.js';
+import { until } from '../support/fleet.js';
+import { TestFleet } from '../support/test-fleet.js';
+import { Deferred, exit, inputOf, text, type Script } from '../unit/scheduler/world.js';
 
-let database: TestDatabase;
-let url: string;
-const members: Member[] = [];
-beforeAll(async () => {
-  database = await TestDatabase.open();
-});
-beforeEach(() => {
-  url = database.newUrl();
-});
-afterEach(() => Promise.all(members.splice(0).map((member) => member.stop())));
-afterAll(() => database.close());
-
-async function start(
-  functions: Record<string, Script>,
-  policies: readonly FunctionPolicy[],
-  options: MemberOptions = {},
-): Promise<Member> {
-  const member = await Member.start(url, functions, options);
-  member.scheduler.setFunctions(LOCAL, policies);
-  members.push(member);
-  return member;
-}
+const fleet = TestFleet.use();
+const start: TestFleet['start'] = (functions, options) => fleet.start(functions, options);
 
 /** How many are at work at the same moment, for each name that they give. */
 class Counter {
@@ -50,14 +29,14 @@ describe('keys of schedulers on one PostgreSQL database', () => {
   it('hold across all of them', async () => {
     const counter = new Counter();
     const policies = [{ name: 'work', perKey: 2 }];
-    const fleet = [];
-    for (let n = 0; n < 3; n++) fleet.push(await start({ work: counter.script }, policies));
-    const calls = fleet.flatMap((member) =>
+    const members = [];
+    for (let n = 0; n < 3; n++) members.push(await start({ work: counter.script }, { policies }));
+    const calls = members.flatMap((member) =>
       Array.from({ length: 40 }, (_, n) => ({ member, key: n % 2 === 0 ? 'Ada' : 'Bob' })),
     );
     await Promise.all(calls.map(async ({ member, key }) => member.result(await member.dispatch('work', keyed(key)))));
     expect(counter.most).toEqual({ Ada: 2, Bob: 2 });
-    expect(fleet.flatMap(({ runs }) => runs)).toHaveLength(calls.length);
+    expect(members.flatMap(({ runs }) => runs)).toHaveLength(calls.length);
   });
 
   it('are free for others while one is held elsewhere', async () => {
@@ -66,7 +45,7 @@ describe('keys of schedulers on one PostgreSQL database', () => {
       if (inputOf(request) === 'Ada') await gate.promise;
       return exit(inputOf(request) ?? '');
     };
-    const [first, second] = [await start({ held }, [{ name: 'held' }]), await start({ held }, [{ name: 'held' }])];
+    const [first, second] = [await start({ held }), await start({ held })];
     const begun = await first.dispatch('held', keyed('Ada'));
     await until(() => first.runs.length === 1);
     const waits = await second.dispatch('held', keyed('Ada'));
@@ -86,14 +65,13 @@ describe('keys of schedulers on one PostgreSQL database', () => {
       if (order.length === 1) await gate.promise;
       return exit('done');
     };
-    const first = await start({ work }, [{ name: 'work' }]);
+    const first = await start({ work });
     const begun = await first.dispatch('work', keyed('Ada'));
     await until(() => order.length === 1);
-    const second = await start({ work }, [{ name: 'work' }]);
+    const second = await start({ work });
     const waits = await second.dispatch('work', keyed('Ada'));
     await until(async () => (await second.scheduler.get(waits))?.waitsFor === 'key');
-    const processes = `${schemaOf(url)}.processes`;
-    await database.query(`UPDATE ${processes} SET ended_at = now() WHERE id = (SELECT min(id) FROM ${processes})`);
+    await fleet.endFirstProcess();
     expect([await second.result(begun), await second.result(waits)]).toEqual(['done', 'done']);
     expect(order).toEqual([begun, begun, waits]);
     gate.resolve();
@@ -105,7 +83,7 @@ describe('keys of schedulers on one PostgreSQL database', () => {
       await gate.promise;
       return exit('held');
     };
-    const [first, second] = [await start({ held }, [{ name: 'held' }]), await start({ held }, [{ name: 'held' }])];
+    const [first, second] = [await start({ held }), await start({ held })];
     await first.dispatch('held', keyed('Ada'));
     await until(() => first.runs.length === 1);
     const cancelled = await second.dispatch('held', keyed('Ada'));

@@ -1,31 +1,16 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { create } from '@bufbuild/protobuf';
 import { anyPack, StringValueSchema } from '@bufbuild/protobuf/wkt';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Status } from '../../lib/errors/index.js';
 import type { SchedulerOptions } from '../../lib/scheduler/index.js';
 import { NATIVE_ENDPOINT, NATIVE_WAIT } from '../../lib/scheduler/index.js';
-import { Member, until, type MemberOptions } from '../support/fleet.js';
-import { TestDatabase } from '../support/postgres.js';
+import { until } from '../support/fleet.js';
+import { TestFleet } from '../support/test-fleet.js';
 import { callOf, Deferred, exit, failed, inputOf, joins, LOCAL, text, type Script } from '../unit/scheduler/world.js';
 
-let database: TestDatabase;
-let url: string;
-const members: Member[] = [];
-beforeAll(async () => {
-  database = await TestDatabase.open();
-});
-beforeEach(() => {
-  url = database.newUrl();
-});
-afterEach(() => Promise.all(members.splice(0).map((member) => member.stop())));
-afterAll(() => database.close());
-
-async function start(functions: Record<string, Script>, options: MemberOptions = {}): Promise<Member> {
-  const member = await Member.start(url, functions, options);
-  members.push(member);
-  return member;
-}
+const fleet = TestFleet.use();
+const start: TestFleet['start'] = (functions, options) => fleet.start(functions, options);
 const dispatchOnly: SchedulerOptions = { run: false };
 const echo: Script = (request) => exit(inputOf(request) ?? '');
 

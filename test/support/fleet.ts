@@ -7,6 +7,7 @@ import {
   secureRandom,
   type CallOutcome,
   type DispatchId,
+  type FunctionPolicy,
   type NewCall,
   type PostgresStoreOptions,
   type SchedulerOptions,
@@ -22,6 +23,8 @@ export interface MemberOptions {
   readonly store?: PostgresStoreOptions;
   /** Of all its functions. */
   readonly version?: string;
+  /** Of some of its functions. */
+  readonly policies?: readonly FunctionPolicy[];
 }
 
 /** One of several schedulers on a database, each with functions of its own, in real time. */
@@ -30,6 +33,7 @@ export class Member {
   /** Functions that were run here, in order. */
   readonly runs: string[] = [];
   readonly scheduler: Scheduler;
+  private stopping: Promise<void> | undefined;
 
   private constructor(url: string, functions: Readonly<Record<string, Script>>, options: MemberOptions) {
     const transport: Transport = {
@@ -46,7 +50,10 @@ export class Member {
     this.scheduler = new Scheduler(parts, options.scheduler);
     this.scheduler.setFunctions(
       LOCAL,
-      Object.keys(functions).map((name) => ({ name, version: options.version })),
+      Object.keys(functions).map((name) => ({
+        version: options.version,
+        ...(options.policies?.find((policy) => policy.name === name) ?? { name }),
+      })),
     );
   }
 
@@ -70,7 +77,7 @@ export class Member {
   }
 
   stop(): Promise<void> {
-    return this.scheduler.stop({ grace: 0 });
+    return (this.stopping ??= this.scheduler.stop({ grace: 0 }));
   }
 }
 
