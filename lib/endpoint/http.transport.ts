@@ -3,7 +3,6 @@ import { Status, statusOf, statusOfHttp } from '../errors/index.js';
 import { RunRequestSchema, RunResponseSchema, type RunRequest } from '../gen/dispatch/sdk/v1/function_pb.js';
 import { MAX_MESSAGE_BYTES, type RunAnswer } from '../protocol/index.js';
 import type { Transport } from '../scheduler/transport.js';
-import { timeoutHeader } from './request.deadline.js';
 import { methodUrl, OWN_VALUES, PROTO_TYPE, readErrorMessage, RUN_PATH, VALUES_HEADER } from './connect.js';
 import { EndpointRefusedError, type EndpointGuard } from './endpoint.guard.js';
 import { carriesOwnValues, foreignRequest } from './own.values.js';
@@ -27,8 +26,6 @@ export interface HttpTransportOptions {
   readonly guard?: EndpointGuard;
 }
 
-type RunOptions = Parameters<Transport['run']>[2];
-
 /** How many endpoints are remembered that read our own values. */
 const REMEMBERED = 10_000;
 
@@ -51,7 +48,7 @@ export class HttpTransport implements Transport {
     return false;
   }
 
-  async run(endpoint: string, request: RunRequest, options: RunOptions): Promise<RunAnswer> {
+  async run(endpoint: string, request: RunRequest, { signal }: { signal: AbortSignal }): Promise<RunAnswer> {
     const url = endpointUrl(endpoint);
     if (url === undefined) {
       return failure(
@@ -60,14 +57,14 @@ export class HttpTransport implements Transport {
       );
     }
     try {
-      if (!carriesOwnValues(request) || (await this.readsOwnValues(url, options))) {
-        return answerOf(await this.post(url, request, options), url);
+      if (!carriesOwnValues(request) || (await this.readsOwnValues(url, signal))) {
+        return answerOf(await this.post(url, request, signal), url);
       }
       const foreign = foreignRequest(endpoint, request);
       if (foreign.kind === 'refusal') return failure(foreign.status, foreign.message);
-      return answerOf(await this.post(url, foreign.request, options), url);
+      return answerOf(await this.post(url, foreign.request, signal), url);
     } catch (error) {
-      return failedExchange(error, url, options.signal);
+      return failedExchange(error, url, signal);
     }
   }
 
@@ -77,15 +74,15 @@ export class HttpTransport implements Transport {
   }
 
   /** An endpoint that nothing is known of is asked with a request that it can only refuse: the answer tells. */
-  private async readsOwnValues(url: URL, options: RunOptions): Promise<boolean> {
-    if (!this.readers.has(url.href)) await this.post(url, create(RunRequestSchema), options);
+  private async readsOwnValues(url: URL, signal: AbortSignal): Promise<boolean> {
+    if (!this.readers.has(url.href)) await this.post(url, create(RunRequestSchema), signal);
     return this.readers.has(url.href);
   }
 
-  private async post(url: URL, request: RunRequest, { signal, deadline }: RunOptions): Promise<HttpReply> {
+  private async post(url: URL, request: RunRequest, signal: AbortSignal): Promise<HttpReply> {
     const lookup = this.guard?.admit(url);
     const body = toBinary(RunRequestSchema, request);
-    const headers = { 'content-type': PROTO_TYPE, accept: PROTO_TYPE, ...timeoutHeader(deadline) };
+    const headers = { 'content-type': PROTO_TYPE, accept: PROTO_TYPE };
     const signed = this.sign === undefined ? headers : await this.sign({ method: 'POST', url, headers, body });
     // A run that arrives twice does no harm: the answer of the older one is ignored.
     const reply = await this.exchange.post(url, { headers: signed, body, signal, lookup, repeatable: true });

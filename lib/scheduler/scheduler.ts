@@ -131,7 +131,7 @@ export class Scheduler {
     this.requireStarted();
     const { core } = this;
     const record = core.records.get(id);
-    if (record === undefined) {
+    if (record === undefined || record.leaving) {
       const row = await core.store.get(id);
       if (row === undefined) throw unknownCall(id);
       if (row.finished !== undefined || core.fleet === undefined) return false;

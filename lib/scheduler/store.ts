@@ -212,6 +212,8 @@ export interface BranchChanges {
   readonly cancelled: readonly DispatchId[];
   /** Calls of this process that take no results of branches any more, as they end. */
   readonly deaf: readonly DispatchId[];
+  /** Calls of this process that any process may claim from now on, each with the call that its branch begins with, as in `CallHeader`. */
+  readonly released: readonly { readonly id: DispatchId; readonly branchId: DispatchId | undefined }[];
 }
 
 /**
@@ -271,6 +273,23 @@ export interface CallEnd {
   readonly rootId: DispatchId;
   /** Undefined: it has not ended. */
   readonly finished: Omit<FinishedCall, 'inbox' | 'finishedAt'> | undefined;
+}
+
+/** A function of which calls wait, and that no process has. */
+export interface UnservedFunction {
+  readonly endpoint: string;
+  readonly function: string;
+  /** How many of them wait, as far as they were counted. */
+  readonly calls: number;
+}
+
+export interface UnservedSearch {
+  /** One of the calls was made so many milliseconds ago, at least. */
+  readonly waiting: number;
+  /** So many functions, at most. */
+  readonly limit: number;
+  /** So many calls of each are counted, at most. */
+  readonly count: number;
 }
 
 /** Which calls a process can run. */
@@ -337,6 +356,12 @@ export interface SharedStore extends Store {
   register(functions: readonly Registration[]): Promise<void>;
   /** What the other processes have registered that are alive. */
   registeredElsewhere(): Promise<RegisteredFunction[]>;
+  /**
+   * Functions that no living process has, and of which calls wait. Of all processes only one is told: the one that has been
+   * there longest.
+   * @param endpoints of which it is known that processes say which functions they have
+   */
+  unserved(endpoints: readonly string[], search: UnservedSearch): Promise<UnservedFunction[]>;
   /** Claims all that is claimable, whatever its function, and returns all that this process has. */
   recover(): Promise<Recovery>;
   /**

@@ -48,9 +48,28 @@ describe('processes that share a store', () => {
     await second.commit([finished(child, { inbox: UNPLACED })]);
     expect(await second.endedBranches(10)).toMatchObject([{ id: child, parentId: root, state: 'succeeded' }]);
 
-    await second.commit([], { placed: [{ id: child, inbox: 1 }], cancelled: [], deaf: [] });
+    await second.commit([], { placed: [{ id: child, inbox: 1 }], cancelled: [], deaf: [], released: [] });
     expect(await second.endedBranches(10)).toEqual([]);
     expect((await second.get(child))?.finished?.inbox).toBe(1);
+  });
+
+  it('hand on a part of a tree as a branch', async () => {
+    const [first, second] = [await open(), await open()];
+    const [root, child, grandchild] = [idOf(1), idOf(2), idOf(3)];
+    await first.commit([rootCall(root), childCall(child, root), childCall(grandchild, root, child)]);
+    const released = [child, grandchild].map((id) => ({ id, branchId: child }));
+    await first.commit([], { placed: [], cancelled: [], deaf: [], released });
+
+    const { calls } = await second.claim(10, EVERYTHING);
+    expect(calls.map(({ header }) => [header.id, header.branchId])).toEqual([
+      [child, child],
+      [grandchild, child],
+    ]);
+    await expect(first.commit([], { placed: [], cancelled: [], deaf: [], released })).rejects.toThrow(
+      'nothing of it was stored',
+    );
+    await second.commit([finished(grandchild, { inbox: 1 }), finished(child, { inbox: UNPLACED })]);
+    expect(await first.endedBranches(10)).toMatchObject([{ id: child, parentId: root, state: 'succeeded' }]);
   });
 
   it('refuse to place a result twice', async () => {
@@ -59,7 +78,7 @@ describe('processes that share a store', () => {
     await store.commit([rootCall(root), branchCall(child, root)]);
     await store.claim(1, EVERYTHING);
     await store.commit([finished(child, { inbox: UNPLACED })]);
-    const placed = { placed: [{ id: child, inbox: 1 }], cancelled: [], deaf: [] };
+    const placed = { placed: [{ id: child, inbox: 1 }], cancelled: [], deaf: [], released: [] };
     await store.commit([], placed);
     await expect(store.commit([], placed)).rejects.toThrow('nothing of it was stored');
   });
@@ -78,7 +97,7 @@ describe('processes that share a store', () => {
     const [first, second] = [await open(), await open()];
     const [root, child] = [idOf(1), idOf(2)];
     await first.commit([rootCall(root), branchCall(child, root)]);
-    await first.commit([], { placed: [], cancelled: [child], deaf: [] });
+    await first.commit([], { placed: [], cancelled: [child], deaf: [], released: [] });
     // It has no function that is registered here, and is to be cancelled all the same.
     const { calls } = await second.claim(10, { endpoints: [targetOf().endpoint], functions: [] });
     expect(calls.map(({ header }) => header.id)).toEqual([child]);

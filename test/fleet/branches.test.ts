@@ -1,8 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
 import { Status } from '../../lib/errors/index.js';
+import type { CallInfo } from '../../lib/scheduler/index.js';
 import { until, type Member } from '../support/fleet.js';
 import { TestFleet } from '../support/test-fleet.js';
-import { callOf, Deferred, exit, failed, inputOf, joins, text, type Script } from '../unit/scheduler/world.js';
+import {
+  callOf,
+  Deferred,
+  exit,
+  failed,
+  inputOf,
+  joins,
+  tailCall,
+  text,
+  type Script,
+} from '../unit/scheduler/world.js';
 
 const fleet = TestFleet.use();
 const start: TestFleet['start'] = (functions, options) => fleet.start(functions, options);
@@ -18,7 +29,24 @@ const held = (gate: Deferred<void>): Script => {
     return exit(inputOf(request) ?? '');
   };
 };
+/** Ends when it is aborted. */
+const endless =
+  (aborted: Deferred<string>): Script =>
+  (_request, { signal }) =>
+    new Promise((resolve) =>
+      signal.addEventListener('abort', () => {
+        aborted.resolve('aborted');
+        resolve(exit());
+      }),
+    );
 const isSuspended = (member: Member, id: string) => async () => (await member.scheduler.get(id))?.state === 'suspended';
+
+const isWaitingFor = (what: string) => (call: CallInfo) => call.waitsFor === what;
+
+async function finishedOf(member: Member, rootId: string, name: string): Promise<number> {
+  const { calls: found } = await member.scheduler.list({ rootId, function: name });
+  return found.filter(({ finishedAt }) => finishedAt !== undefined).length;
+}
 
 async function ownerOf(id: string): Promise<unknown> {
   const [row] = await fleet.database.query(`SELECT owner FROM ${fleet.schema}.calls WHERE id = $1`, [id]);
@@ -100,26 +128,16 @@ describe('a tree of calls over several processes', () => {
 
   it('shows calls that nobody has, and is cancelled wherever its calls are', async () => {
     const aborted = new Deferred<string>();
-    const endless: Script = (_request, { signal }) =>
-      new Promise((resolve) =>
-        signal.addEventListener('abort', () => {
-          aborted.resolve('aborted');
-          resolve(exit());
-        }),
-      );
     const front = await start({
       page: joins(() => [...calls('endless', 1)(), callOf({ id: 1, function: 'nowhere' })]),
     });
-    const back = await start({ endless });
+    const back = await start({ endless: endless(aborted) });
     const id = await front.dispatch('page');
     await until(() => back.runs.length === 1);
     for (const member of [front, back]) {
       const { calls: missing } = await member.scheduler.list({ function: 'nowhere' });
       expect(missing).toMatchObject([{ state: 'pending', waitsFor: 'function' }]);
     }
-    expect(front.log.lines).toContain(
-      'log Calls of nowhere, which is not in this process, wait for a process that has it.',
-    );
     expect(await front.scheduler.cancel(id)).toBe(true);
     expect(await aborted.promise).toBe('aborted');
     expect(await back.scheduler.wait(id)).toMatchObject({ state: 'cancelled' });
@@ -177,5 +195,101 @@ describe('a tree of calls over several processes', () => {
     expect(sorted(await front.result(id))).toEqual(numbers(3));
     gate.resolve();
     expect(other.runs.length).toBeGreaterThan(0);
+  });
+});
+
+describe('a call that came with its tree to a process that cannot go on with it', () => {
+  it('is run by one that has its function', async () => {
+    const gate = new Deferred<void>();
+    const page = joins(calls('slow', 3));
+    const first = await start({ page, slow: held(gate) });
+    const id = await first.dispatch('page');
+    await until(() => first.runs.length === 4);
+    const second = await start({ page });
+    await first.stop();
+    await until(async () => (await second.scheduler.list({ rootId: id })).calls.some(isWaitingFor('function')));
+    const third = await start({ slow: echo });
+    expect(sorted(await third.result(id))).toEqual(numbers(3));
+    expect(second.runs).toEqual(['page']);
+    expect(third.runs).toEqual(['slow', 'slow', 'slow']);
+    gate.resolve();
+  });
+
+  it('takes what it has recorded and been given to one that has its function', async () => {
+    const gate = new Deferred<void>();
+    const page = joins(calls('report', 2));
+    const report = joins(calls('slow', 1));
+    const first = await start({ page, report, slow: held(gate) });
+    const id = await first.dispatch('page');
+    await until(() => first.runs.length === 5);
+    await first.stop();
+    gate.resolve();
+    const second = await start({ page, slow: echo });
+    await until(async () => (await finishedOf(second, id, 'slow')) === 2);
+    const third = await start({ report });
+    expect(await third.result(id)).toBe('0,0');
+    expect(second.runs).toEqual(['slow', 'slow', 'page']);
+    expect(third.runs).toEqual(['report', 'report']);
+  });
+
+  it('is gone on with by the version that has recorded its state, while that is there', async () => {
+    const gate = new Deferred<void>();
+    const page = joins(calls('report', 2));
+    const report = joins(calls('slow', 1));
+    const version = (name: string) => ({ policies: [{ name: 'report', version: name }] });
+    await start({ slow: held(gate) });
+    const first = await start({ page, report }, version('1'));
+    const id = await first.dispatch('page');
+    await until(async () => (await first.scheduler.list({ rootId: id, function: 'slow' })).calls.length === 2);
+    await until(async () => (await first.scheduler.list({ rootId: id, state: 'suspended' })).calls.length === 3);
+    const second = await start({ page, report }, version('2'));
+    const third = await start({ report }, version('1'));
+    await first.stop();
+    gate.resolve();
+    expect(await second.result(id)).toBe('0,0');
+    expect(second.runs).toEqual(['page']);
+    expect(third.runs).toEqual(['report', 'report']);
+  });
+
+  it('goes elsewhere as well when a tail call makes it one of another function', async () => {
+    const first = await start({ page: joins(calls('here', 1)), here: () => tailCall({ function: 'there' }) });
+    const second = await start({ there: () => exit('there') });
+    expect(await first.result(await first.dispatch('page'))).toBe('there');
+    expect(await first.result(await first.dispatch('here'))).toBe('there');
+    expect(second.runs).toEqual(['there', 'there']);
+  });
+
+  it('is kept when only another one of its tree is to be cancelled', async () => {
+    const gate = new Deferred<void>();
+    const functions = { page: joins(calls('slow', 2)), slow: held(gate) };
+    const first = await start(functions);
+    const id = await first.dispatch('page');
+    await until(() => first.runs.length === 3);
+    const second = await start({});
+    await first.stop();
+    const { calls: children } = await second.scheduler.list({ parentId: id });
+    await second.scheduler.cancel(children[0]?.id ?? '');
+    await until(async () => (await finishedOf(second, id, 'slow')) === 1);
+    expect(second.runs).toEqual([]);
+    const third = await start({ ...functions, slow: echo });
+    expect((await third.result(id))?.split(',')).toContain('Cancelled');
+    expect(third.runs).toEqual(expect.arrayContaining(['page', 'slow']));
+    gate.resolve();
+  });
+
+  it('is cancelled wherever it went', async () => {
+    const page = joins(calls('endless', 2));
+    const first = await start({ page, endless: endless(new Deferred()) });
+    const id = await first.dispatch('page');
+    await until(() => first.runs.length === 3);
+    const second = await start({ page });
+    const third = await start({ endless: endless(new Deferred()) });
+    await first.stop();
+    await until(() => third.runs.length === 2);
+    expect(await second.scheduler.cancel(id)).toBe(true);
+    await until(async () => {
+      const { calls: tree } = await second.scheduler.list({ rootId: id });
+      return tree.length === 3 && tree.every(({ state }) => state === 'cancelled');
+    });
   });
 });

@@ -31,13 +31,16 @@ describe('schedulers on one PostgreSQL database', () => {
       await first.dispatch('late', { input: text('b') }),
     ];
     expect(await first.scheduler.get(ids[0] ?? '')).toMatchObject({ state: 'pending' });
-    expect(first.log.lines.filter((line) => line.includes('late'))).toEqual([
-      'log Calls of late, which is not in this process, wait for a process that has it.',
-    ]);
+    const client = await start({}, { scheduler: dispatchOnly });
+    await until(() => first.log.lines.length > 0);
+    const line = 'warn No process has the function late, and calls of it wait (2): start an application on the store ';
+    expect(first.log.lines).toEqual([expect.stringContaining(line)]);
     const second = await start({ late: echo });
     expect(await Promise.all(ids.map((id) => first.result(id)))).toEqual(['a', 'b']);
     expect(first.runs).toEqual([]);
     expect(second.runs).toEqual(['late', 'late']);
+    expect(first.log.lines).toHaveLength(1);
+    expect(client.log.lines).toEqual([]);
   });
 
   it('give each call to one of them', async () => {

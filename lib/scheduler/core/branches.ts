@@ -50,7 +50,7 @@ export class Branches {
       const parent = records.get(call.parentId);
       if (parent === undefined) continue;
       const child = records.get(call.id);
-      if (child === undefined || child.finished !== undefined) this.keep(new Branch(parent, call));
+      if (child === undefined || child.finished !== undefined || child.leaving) this.keep(new Branch(parent, call));
       else if (child.parent === undefined) adoptChild(parent, child);
     }
   }
@@ -112,7 +112,8 @@ export class Branches {
     const { records, commits } = this.core;
     const parent = records.get(result.parentId);
     const branch = parent?.branches?.get(result.id);
-    if (parent === undefined || parent.finished || branch === undefined || branch.place !== undefined) return false;
+    if (parent === undefined || parent.finished || parent.leaving || branch === undefined || branch.place !== undefined)
+      return false;
     branch.place = 0;
     if (branch.isOutstanding) {
       parent.inboxEnd += 1;

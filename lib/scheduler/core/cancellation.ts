@@ -36,7 +36,7 @@ export class Cancellation {
     this.isCancelling = true;
     for (let record = this.pending.shift(); record !== undefined; record = this.pending.shift()) {
       // What a call that is being cancelled calls while it cleans up is its own affair.
-      if (record.finished || record.isCancelling) continue;
+      if (record.finished || record.leaving || record.isCancelling) continue;
       this.cancelOne(record);
       if (!record.finished) this.pushChildren(record);
     }

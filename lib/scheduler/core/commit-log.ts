@@ -10,6 +10,7 @@ import type {
   Mutation,
 } from '../store.js';
 import type { Branch } from './branches.js';
+import type { Departure } from './departures.js';
 import type { CallRecord, Snapshot } from './record.js';
 
 /** Someone who waits until a batch is on disk. */
@@ -29,8 +30,9 @@ export class Batch {
   readonly ended: (CallRecord | Branch)[] = [];
   /** Branches that it makes. */
   readonly made: Branch[] = [];
-  private changes:
-    { placed: { id: DispatchId; inbox: number }[]; cancelled: DispatchId[]; deaf: DispatchId[] } | undefined;
+  /** What it gives up. */
+  readonly departures: Departure[] = [];
+  private changes: Changes | undefined;
   /** Calls whose running code is to hear of a cancellation. */
   readonly cancelled: CallRecord[] = [];
   readonly acknowledgements: Acknowledgement[] = [];
@@ -45,10 +47,13 @@ export class Batch {
     return this.changes;
   }
 
-  changeBranches(): NonNullable<typeof this.changes> {
-    return (this.changes ??= { placed: [], cancelled: [], deaf: [] });
+  changeBranches(): Changes {
+    return (this.changes ??= { placed: [], cancelled: [], deaf: [], released: [] });
   }
 }
+
+/** `BranchChanges` that are being collected. */
+type Changes = { readonly [what in keyof BranchChanges]: BranchChanges[what][number][] };
 
 /** What the commit log needs of the scheduler. */
 export interface CommitHost {
@@ -118,6 +123,16 @@ export class CommitLog {
   /** Another process has the call, or will have it, and is to cancel it. */
   cancelBranch(id: DispatchId): void {
     this.current.changeBranches().cancelled.push(id);
+    this.host.requestTurn();
+  }
+
+  /** Other processes may claim these calls. */
+  release(departure: Departure): void {
+    this.current.departures.push(departure);
+    for (const record of departure.records) {
+      this.touch(record);
+      this.current.changeBranches().released.push({ id: record.id, branchId: departure.branchId });
+    }
     this.host.requestTurn();
   }
 

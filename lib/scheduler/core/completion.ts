@@ -19,7 +19,7 @@ export class Completion {
     output: Any | undefined,
     error: WireError | undefined,
   ): void {
-    if (record.finished) return;
+    if (record.finished || record.leaving) return;
     const { core } = this;
     if (record.run) core.runs.end(record.run);
     core.admission.withdraw(record);

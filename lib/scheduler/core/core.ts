@@ -127,6 +127,7 @@ export class Core implements CommitHost, RunHost {
       if (ended instanceof CallRecord) this.completion.reveal(ended);
       else this.fleet?.branches.reveal(ended);
     }
+    for (const departure of batch.departures) this.fleet?.departures.reveal(departure);
     for (const record of batch.touched) {
       if (record.finished || !this.commits.isCommitted(record)) continue;
       record.speculative = false;

@@ -14,10 +14,12 @@ import { forgetCalls } from './eviction.js';
 import { KeyLine } from './key-line.js';
 import { Neighbours } from './neighbours.js';
 import { NATIVE_ENDPOINT } from './native-waits.js';
+import { Departures } from './departures.js';
 import type { Milliseconds } from './options.js';
 import type { CallRecord } from './record.js';
 import { adopt } from './recovery.js';
 import { Task } from './timers.js';
+import { Unserved } from './unserved.js';
 import { Watches } from './watches.js';
 
 /** How often the store is asked for what no notification told of: doubles while there is nothing. */
@@ -34,15 +36,15 @@ const GUESTS = 20;
 /** How long the pace is measured. */
 const PACE_OVER: Milliseconds = 250;
 const FIRST_REJOIN: Milliseconds = 100;
-/** Whoever may dispatch may name functions without end. */
-const MOST_NAMED = 100;
 
 /** This process among others that share its store: which calls it takes, which it leaves to others, and when it has lost all. */
 export class Fleet implements SharedStoreListener {
   readonly watches: Watches;
   readonly branches: Branches;
+  readonly departures: Departures;
   readonly keys: KeyLine;
   private readonly neighbours: Neighbours;
+  private readonly unserved: Unserved;
   private readonly poll = new Task(() => void this.look());
   private interval = SHORTEST_POLL;
   /** Runs that are started in a millisecond. */
@@ -58,8 +60,6 @@ export class Fleet implements SharedStoreListener {
   /** The store knows the functions of this process. */
   private isRegistered = false;
   private hasFailed = false;
-  /** Functions that the log has named, because they are not here. */
-  private readonly named = new Set<string>();
 
   constructor(
     private readonly core: Core,
@@ -69,6 +69,8 @@ export class Fleet implements SharedStoreListener {
     this.branches = new Branches(core, store);
     this.keys = new KeyLine(core, store);
     this.neighbours = new Neighbours(store);
+    this.departures = new Departures(core, this.neighbours);
+    this.unserved = new Unserved(core, store);
   }
 
   async open(): Promise<void> {
@@ -103,10 +105,7 @@ export class Fleet implements SharedStoreListener {
   givesAway(endpoint: string, name: string): boolean {
     const { core } = this;
     if (!core.settings.run || !core.active) return true;
-    if (!core.functions.runsHere(endpoint, name)) {
-      if (!this.neighbours.has(endpoint, name)) this.name(name);
-      return true;
-    }
+    if (!core.functions.runsHere(endpoint, name)) return true;
     return this.neighbours.count > 0 && this.room - core.commits.backlog <= 0;
   }
 
@@ -117,10 +116,7 @@ export class Fleet implements SharedStoreListener {
   ): boolean {
     const { core, neighbours } = this;
     if (endpoint === NATIVE_ENDPOINT) return false;
-    if (!core.functions.runsHere(endpoint, name)) {
-      if (!neighbours.has(endpoint, name)) this.name(name);
-      return true;
-    }
+    if (!core.functions.runsHere(endpoint, name)) return true;
     if (neighbours.count === 0 || !neighbours.has(endpoint, name)) return false;
     // Of another endpoint's errors its caller sees only a part, and which that is is known here.
     if (endpoint !== parent.fn.endpoint && !core.transport.extended(parent.fn.endpoint)) return false;
@@ -157,7 +153,7 @@ export class Fleet implements SharedStoreListener {
   }
 
   functionsChanged(): void {
-    if (this.isOpen) void this.neighbours.look();
+    if (this.isOpen) void this.lookAtNeighbours();
   }
 
   ended(id: DispatchId): void {
@@ -228,12 +224,18 @@ export class Fleet implements SharedStoreListener {
       this.claiming,
       this.keys.askForAll(),
       this.carryOutCancels(),
-      this.neighbours.look(),
+      this.lookAtNeighbours(),
       this.branches.look(),
+      this.unserved.look(),
     ]);
     if (!this.isRegistered) await this.register();
     this.interval = Math.min(LONGEST_POLL, this.interval * 2);
     this.schedule();
+  }
+
+  private async lookAtNeighbours(): Promise<void> {
+    await this.neighbours.look();
+    if (this.core.active) this.core.parking.neighboursChanged();
   }
 
   private schedule(): void {
@@ -282,6 +284,8 @@ export class Fleet implements SharedStoreListener {
     // What others were claiming at the same moment was passed over, and may be left.
     this.interval = SHORTEST_POLL;
     this.schedule();
+    // Where calls belong that cannot go on here has to be known as it is now, or they would come back.
+    if (recovery.calls.some((call) => this.departures.mayLeave(call))) await this.neighbours.look();
     // One that is to be cancelled does not begin here.
     const toCancel = await this.store.requestedCancels();
     await adopt(this.core, recovery, () => this.cancelAll(toCancel));
@@ -305,7 +309,7 @@ export class Fleet implements SharedStoreListener {
     const { core, store } = this;
     if (!core.active) return;
     try {
-      const ids = (await store.requestedCancels()).filter((id) => core.records.has(id));
+      const ids = (await store.requestedCancels()).filter((id) => core.records.get(id)?.leaving === false);
       if (ids.length === 0) return;
       this.cancelAll(ids);
       await core.commits.durable();
@@ -363,11 +367,5 @@ export class Fleet implements SharedStoreListener {
     }
     this.hasMore = true;
     core.requestTurn();
-  }
-
-  private name(fn: string): void {
-    if (this.named.has(fn) || this.named.size >= MOST_NAMED) return;
-    this.named.add(fn);
-    this.core.log.log(`Calls of ${fn}, which is not in this process, wait for a process that has it.`);
   }
 }

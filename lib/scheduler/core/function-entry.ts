@@ -48,6 +48,11 @@ export class FunctionEntry {
     return this.running >= this.concurrency;
   }
 
+  /** Whether it is registered here in that version; empty: in none. */
+  hasVersion(version: string): boolean {
+    return this.registered.some((policy) => (policy.version ?? '') === version);
+  }
+
   /** The policy for calls of that version; any other where the application has not said. */
   policy(version: string): FunctionPolicy | undefined {
     const [first] = this.registered;

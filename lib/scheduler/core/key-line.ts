@@ -64,7 +64,12 @@ export class KeyLine implements CallQueue {
     this.core.readiness.evaluate(record);
   }
 
-  /** The calls are in other hands, with their keys. */
+  /** The call is in other hands, with its key. */
+  forget(record: CallRecord): void {
+    this.given.delete(record);
+  }
+
+  /** The same with all calls. */
   forgetAll(): void {
     this.waiting.clear();
     this.toAsk.clear();

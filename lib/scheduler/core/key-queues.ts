@@ -100,14 +100,27 @@ export class KeyQueues {
     if (key === undefined) return;
     record.key = undefined;
     this.core.fleet?.keys.leave(record, key.fn);
-    key.holders -= 1;
-    this.admit(key);
-    if (key.isUnused) key.fn.keys.delete(key.name);
+    this.letGo(key);
+  }
+
+  /** Another process has the call from now on, with the key that it may hold. */
+  handOver(record: CallRecord): void {
+    const { key } = record;
+    this.core.fleet?.keys.forget(record);
+    if (key === undefined) return;
+    record.key = undefined;
+    this.letGo(key);
   }
 
   /** The limit of the function has changed. */
   admitAll(fn: FunctionEntry): void {
     for (const key of [...fn.keys.values()]) this.admit(key);
+  }
+
+  private letGo(key: Key): void {
+    key.holders -= 1;
+    this.admit(key);
+    if (key.isUnused) key.fn.keys.delete(key.name);
   }
 
   private admit(key: Key): void {

@@ -82,7 +82,12 @@ export class NativeWaits {
 
   private goesOn(record: CallRecord): boolean {
     record.waiting = false;
-    return this.core.active && record.finished === undefined && this.core.records.get(record.id) === record;
+    return (
+      this.core.active &&
+      record.finished === undefined &&
+      !record.leaving &&
+      this.core.records.get(record.id) === record
+    );
   }
 }
 

@@ -4,7 +4,8 @@ import type { SharedStore } from '../store.js';
 export class Neighbours {
   /** Those that run calls. */
   count = 0;
-  private readonly functions = new Set<string>();
+  /** The versions of each function. */
+  private readonly functions = new Map<string, Set<string>>();
   private readonly endpoints = new Set<string>();
 
   constructor(private readonly store: SharedStore) {}
@@ -16,9 +17,11 @@ export class Neighbours {
       this.count = count;
       this.functions.clear();
       this.endpoints.clear();
-      for (const { endpoint, function: name } of registered) {
+      for (const { endpoint, function: name, version } of registered) {
         this.endpoints.add(endpoint);
-        this.functions.add(nameOf(endpoint, name));
+        const versions = this.functions.get(nameOf(endpoint, name));
+        if (versions) versions.add(version);
+        else this.functions.set(nameOf(endpoint, name), new Set([version]));
       }
     } catch {
       return;
@@ -30,8 +33,10 @@ export class Neighbours {
     return this.endpoints.has(endpoint);
   }
 
-  has(endpoint: string, name: string): boolean {
-    return this.functions.has(nameOf(endpoint, name));
+  /** @param version empty: none; undefined: any */
+  has(endpoint: string, name: string, version?: string): boolean {
+    const versions = this.functions.get(nameOf(endpoint, name));
+    return versions !== undefined && (version === undefined || versions.has(version));
   }
 }
 

@@ -35,7 +35,10 @@ export class Outage {
 
   /** What is not in the store has not happened: calls go back to where it has them. */
   commitFailed(batches: readonly Batch[], error: unknown): void {
-    for (const { made, ended } of batches) this.core.fleet?.branches.takeBack(made, ended.filter(isBranch));
+    for (const { made, ended, departures } of batches) {
+      this.core.fleet?.branches.takeBack(made, ended.filter(isBranch));
+      this.core.fleet?.departures.takeBack(departures);
+    }
     for (const batch of batches) this.takeBack(batch);
     // Whoever hears of it may go on at once, which is safe only now.
     for (const id of this.unmade.splice(0)) this.core.waits.forget(id);

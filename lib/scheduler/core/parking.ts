@@ -39,7 +39,16 @@ export class Parking {
 
   /** A call of another process came here, while this one runs. */
   adopted(record: CallRecord): void {
-    if (this.parked.has(record) && record.fn.policies.length > 0) this.resume(record);
+    if (!this.parked.has(record)) return;
+    if (record.fn.policies.length > 0 || this.core.fleet?.departures.isAtHomeElsewhere(record)) this.resume(record);
+  }
+
+  /** Other processes have other functions than before: calls that fit theirs go on there. */
+  neighboursChanged(): void {
+    for (const record of this.parked.keys()) {
+      if (record.progress.state !== 'incompatible' || record.finished || record.leaving) this.parked.delete(record);
+      else if (this.core.fleet?.departures.isAtHomeElsewhere(record)) this.resume(record);
+    }
   }
 
   forgetAll(): void {
@@ -49,14 +58,14 @@ export class Parking {
   /** Functions were registered: calls that another version than theirs is here for go on. */
   registered(endpoint: string): void {
     for (const [record, failedWith] of this.parked) {
-      if (record.progress.state !== 'incompatible' || record.finished) this.parked.delete(record);
+      if (record.progress.state !== 'incompatible' || record.finished || record.leaving) this.parked.delete(record);
       else if (record.fn.endpoint === endpoint && this.fits(record, failedWith)) this.resume(record);
     }
   }
 
   async retry(id: DispatchId): Promise<void> {
     const record = this.core.records.get(id);
-    if (record && !record.finished) {
+    if (record && !record.finished && !record.leaving) {
       if (record.progress.state !== 'incompatible') {
         throw new InvalidArgumentError(
           `the call ${id} cannot be retried: it is ${record.run ? 'running' : record.progress.state}`,

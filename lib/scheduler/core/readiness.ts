@@ -17,7 +17,10 @@ export class Readiness {
     // It was cut short before it had anything to clean up.
     if (record.isCancelling && !this.core.cancellation.canCleanUp(record)) return this.core.completion.cancel(record);
     if (isNative(record)) return this.core.nativeWaits.begin(record);
-    if (this.isDue(record, now)) this.core.admission.enqueue(record);
+    if (this.isDue(record, now)) {
+      if (this.core.fleet?.departures.isAtHomeElsewhere(record)) return this.core.fleet.departures.release(record);
+      this.core.admission.enqueue(record);
+    }
     this.arm(record, now);
   }
 
@@ -25,6 +28,7 @@ export class Readiness {
   isStartable(record: CallRecord): boolean {
     return (
       record.finished === undefined &&
+      !record.leaving &&
       record.run === undefined &&
       (record.speculative || this.core.commits.isCommitted(record))
     );
@@ -60,7 +64,7 @@ export class Readiness {
 
   /** The call's time has come. */
   due(record: CallRecord): void {
-    if (record.finished) return;
+    if (record.finished || record.leaving) return;
     const now = this.core.clock.now();
     const { run } = record;
     if (isExpired(record, now)) this.expire(record, now);
@@ -79,9 +83,10 @@ export class Readiness {
 
   /** Ends the pause before a call is tried again. */
   hurry(record: CallRecord): void {
-    const { progress, run, finished } = record;
+    const { progress, run, finished, leaving } = record;
     const now = this.core.clock.now();
-    if (finished || run || progress.state !== 'pending' || progress.attempt === 0 || progress.dueAt <= now) return;
+    if (finished || leaving || run || progress.state !== 'pending' || progress.attempt === 0 || progress.dueAt <= now)
+      return;
     this.core.commits.progress(record, { ...progress, dueAt: now });
   }
 

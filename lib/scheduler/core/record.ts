@@ -103,6 +103,8 @@ export class CallRecord implements Timed, RingItem<CallRecord> {
   waiting = false;
   /** It may run although the commit that creates it is not done. */
   speculative = false;
+  /** It is being given up to other processes: nothing is done about it here any more. */
+  leaving = false;
 
   /** The last batch of mutations that changes it; committed when that batch is. */
   batch = 0;
@@ -172,6 +174,7 @@ export class CallRecord implements Timed, RingItem<CallRecord> {
     this.inboxEnd = snapshot.inboxEnd;
     this.highestCorrelation = snapshot.highestCorrelation;
     this.finished = undefined;
+    this.leaving = false;
     this.warm = false;
     this.woken = false;
     this.waiting = false;

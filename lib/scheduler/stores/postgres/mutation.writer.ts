@@ -58,9 +58,9 @@ export class MutationWriter {
   }
 
   /** Sends what changes about branches in the hands of others. */
-  sendBranches(connection: Connection, { placed, cancelled, deaf }: BranchChanges): Sent[] {
+  sendBranches(connection: Connection, { placed, cancelled, deaf, released }: BranchChanges): Sent[] {
     const sent: Sent[] = [];
-    const { statements } = this.parts;
+    const { statements, owner } = this.parts;
     const send = (statement: Statement, values: SqlValue[], expected?: number): void => {
       const answer = connection.run(statement, values);
       answer.catch(() => undefined);
@@ -69,6 +69,12 @@ export class MutationWriter {
     if (placed.length > 0) {
       const places = [arrays.texts(placed.map(({ id }) => id)), arrays.numbers(placed.map(({ inbox }) => inbox))];
       send(statements.place, places, placed.length);
+    }
+    if (released.length > 0) {
+      const ids = arrays.texts(released.map(({ id }) => id));
+      const branches = arrays.texts(released.map(({ branchId }) => branchId ?? null));
+      send(statements.release, [owner, ids, branches], released.length);
+      send(statements.tellFree, []);
     }
     if (deaf.length > 0) send(statements.dropResultsFor, [arrays.texts(deaf)]);
     if (cancelled.length > 0) {

@@ -24,6 +24,8 @@ import type {
   Registration,
   SharedStoreListener,
   Timestamp,
+  UnservedFunction,
+  UnservedSearch,
 } from '../../store.js';
 import * as arrays from './arrays.js';
 import { listQuery } from './call.list.js';
@@ -145,6 +147,16 @@ export class PostgresStore implements JoiningStore {
     return this.read(async (connection, statements) => {
       const { rows } = await connection.run(statements.registeredElsewhere, [process]);
       return rows.map((row) => ({ endpoint: text(row[0]), function: text(row[1]), version: text(row[2]) }));
+    });
+  }
+
+  async unserved(endpoints: readonly string[], search: UnservedSearch): Promise<UnservedFunction[]> {
+    const { process } = this.requireOpen();
+    return this.read(async (connection, statements) => {
+      const { waiting, limit, count } = search;
+      const values = [process, arrays.texts(endpoints), waiting, limit, count];
+      const { rows } = await connection.run(statements.unserved, values);
+      return rows.map((row) => ({ endpoint: text(row[0]), function: text(row[1]), calls: number(row[2]) }));
     });
   }
 

@@ -62,6 +62,22 @@ const FAIR_QUOTA = 'floor(level * until / parts + 1e-6) - floor(level * (until -
 /** Sorts behind every name of a function. */
 const LAST_NAME = '~';
 
+/** The calls, named `call`, that branches begin with, and who has them: 0 for nobody. As their index has it. */
+const IS_HEAD = 'finished_at IS NULL AND head';
+const OWNER = 'coalesce(call.owner, 0)';
+
+/** Who has, or had, calls that no living process has. The index tells them by a jump for each process. */
+const formerOwners = ({ calls, processes }: Tables): string => `
+    owned (owner) AS (
+      (SELECT ${OWNER} FROM ${calls} AS call WHERE ${IS_HEAD} ORDER BY ${OWNER} LIMIT 1)
+      UNION ALL
+      SELECT next.owner FROM owned CROSS JOIN LATERAL (
+        SELECT ${OWNER} AS owner FROM ${calls} AS call WHERE ${IS_HEAD} AND ${OWNER} > owned.owner
+        ORDER BY ${OWNER} LIMIT 1) AS next
+    ), former (owner) AS MATERIALIZED (
+      SELECT owner FROM owned WHERE owner = 0 OR owner IN (SELECT id FROM ${processes} WHERE ended_at IS NOT NULL)
+    )`;
+
 /**
  * Branches that no living process has, fairly: of those that are there, higher priorities get nine tenths; within them
  * endpoints get equal parts, and so do the functions of each endpoint. Another process that claims at the same time gets
@@ -75,25 +91,15 @@ const LAST_NAME = '~';
  * @param quota how many of the branches of a function and priority
  */
 function claimHeads(tables: Tables, quota: string): string {
-  const { calls, processes } = tables;
-  const isHead = 'finished_at IS NULL AND head';
-  const owner = 'coalesce(call.owner, 0)';
+  const { calls } = tables;
   return `
-    WITH RECURSIVE owned (owner) AS (
-      (SELECT ${owner} FROM ${calls} AS call WHERE ${isHead} ORDER BY ${owner} LIMIT 1)
-      UNION ALL
-      SELECT next.owner FROM owned CROSS JOIN LATERAL (
-        SELECT ${owner} AS owner FROM ${calls} AS call WHERE ${isHead} AND ${owner} > owned.owner
-        ORDER BY ${owner} LIMIT 1) AS next
-    ), former (owner) AS MATERIALIZED (
-      SELECT owner FROM owned WHERE owner = 0 OR owner IN (SELECT id FROM ${processes} WHERE ended_at IS NOT NULL)
-    ), met (owner, endpoint, function) AS (
+    WITH RECURSIVE ${formerOwners(tables)}, met (owner, endpoint, function) AS (
       SELECT former.owner, first.endpoint, first.function FROM former CROSS JOIN LATERAL (
-        SELECT endpoint, function FROM ${calls} AS call WHERE ${isHead} AND ${owner} = former.owner
+        SELECT endpoint, function FROM ${calls} AS call WHERE ${IS_HEAD} AND ${OWNER} = former.owner
         ORDER BY endpoint, function LIMIT 1) AS first
       UNION ALL
       SELECT met.owner, next.endpoint, next.function FROM met CROSS JOIN LATERAL (
-        SELECT endpoint, function FROM ${calls} AS call WHERE ${isHead} AND ${owner} = met.owner
+        SELECT endpoint, function FROM ${calls} AS call WHERE ${IS_HEAD} AND ${OWNER} = met.owner
           AND (endpoint, function) >
             (met.endpoint, CASE WHEN met.endpoint = ANY ($3::text[]) THEN '${LAST_NAME}' ELSE met.function END)
         ORDER BY endpoint, function LIMIT 1) AS next
@@ -103,12 +109,12 @@ function claimHeads(tables: Tables, quota: string): string {
       SELECT former.owner, known.* FROM former CROSS JOIN unnest($4::text[], $5::text[], $6::int[]) AS known
     ), lanes (owner, endpoint, function, most, priority) AS (
       SELECT here.*, first.priority FROM here CROSS JOIN LATERAL (
-        SELECT priority FROM ${calls} AS call WHERE ${isHead} AND ${owner} = here.owner
+        SELECT priority FROM ${calls} AS call WHERE ${IS_HEAD} AND ${OWNER} = here.owner
           AND endpoint = here.endpoint AND function = here.function
         ORDER BY priority DESC LIMIT 1) AS first
       UNION ALL
       SELECT lanes.owner, lanes.endpoint, lanes.function, lanes.most, next.priority FROM lanes CROSS JOIN LATERAL (
-        SELECT priority FROM ${calls} AS call WHERE ${isHead} AND ${owner} = lanes.owner
+        SELECT priority FROM ${calls} AS call WHERE ${IS_HEAD} AND ${OWNER} = lanes.owner
           AND endpoint = lanes.endpoint AND function = lanes.function AND priority < lanes.priority
         ORDER BY priority DESC LIMIT 1) AS next
     ), leveled AS (
@@ -128,12 +134,47 @@ function claimHeads(tables: Tables, quota: string): string {
       SELECT *, least(most, ${quota})::int AS quota FROM shared ORDER BY priority DESC, turn
     )
     SELECT found.id FROM ordered CROSS JOIN LATERAL (
-      SELECT id FROM ${calls} AS call WHERE ${isHead} AND ${owner} = ordered.owner
+      SELECT id FROM ${calls} AS call WHERE ${IS_HEAD} AND ${OWNER} = ordered.owner
         AND endpoint = ordered.endpoint AND function = ordered.function AND priority = ordered.priority
         AND NOT (${isElsewhere(tables)})
       ORDER BY seq LIMIT ordered.quota FOR UPDATE OF call SKIP LOCKED) AS found
     LIMIT $1`;
 }
+
+/**
+ * Functions that no living process has, and of which calls wait. The index tells them by a jump for each function that has
+ * calls which nobody has.
+ *
+ * $1: the process, which has to be the oldest. $2: endpoints of which processes say which functions they have, beside those
+ * that are registered. $3: how old one of the calls has to be, in milliseconds. $4: how many functions. $5: up to how many
+ * calls of each are counted.
+ */
+function unserved(tables: Tables): string {
+  const { calls, processes, registrations } = tables;
+  const alive = `SELECT id FROM ${processes} WHERE ended_at IS NULL`;
+  const isRegistered = `SELECT FROM ${registrations} AS known WHERE known.process IN (${alive}) AND known.endpoint = met.endpoint`;
+  return `
+    WITH RECURSIVE ${formerOwners(tables)}, met (owner, endpoint, function) AS (
+      SELECT former.owner, first.endpoint, first.function FROM former CROSS JOIN LATERAL (
+        SELECT endpoint, function FROM ${calls} AS call WHERE ${IS_HEAD} AND ${OWNER} = former.owner
+        ORDER BY endpoint, function LIMIT 1) AS first
+      WHERE $1 = (SELECT min(id) FROM ${processes} WHERE ended_at IS NULL)
+      UNION ALL
+      SELECT met.owner, next.endpoint, next.function FROM met CROSS JOIN LATERAL (
+        SELECT endpoint, function FROM ${calls} AS call WHERE ${IS_HEAD} AND ${OWNER} = met.owner
+          AND (endpoint, function) > (met.endpoint, met.function)
+        ORDER BY endpoint, function LIMIT 1) AS next
+    )
+    SELECT met.endpoint, met.function, least(count(*), $5) FROM met CROSS JOIN LATERAL (
+      SELECT created_at FROM ${calls} AS call
+      WHERE ${IS_HEAD} AND ${OWNER} = met.owner AND endpoint = met.endpoint AND function = met.function LIMIT $5) AS waiting
+    WHERE NOT EXISTS (${isRegistered} AND known.function = met.function)
+      AND (met.endpoint = ANY ($2::text[]) OR EXISTS (${isRegistered}))
+    GROUP BY met.endpoint, met.function
+    HAVING min(waiting.created_at) < extract(epoch FROM clock_timestamp()) * 1000 - $3
+    LIMIT $4`;
+}
+
 /** Branches whose results their parents, by their numbers, do not have. */
 const branchesOf = (calls: string, parents: string): string => `
   SELECT child.id, parent.id, child.correlation, child.parent_incarnation
@@ -256,6 +297,7 @@ function sqlOf(schema: string) {
       SELECT DISTINCT endpoint, function, version
       FROM ${registrations} AS registration JOIN ${processes} AS process ON process.id = registration.process
       WHERE process.ended_at IS NULL AND process.id <> $1`,
+    unserved: unserved(tables),
     tellFunctions: `SELECT pg_notify('${schema}_free', 'functions')`,
     others: `SELECT count(*) FROM ${processes} WHERE runs AND ended_at IS NULL AND id <> $1`,
 
@@ -357,6 +399,11 @@ function sqlOf(schema: string) {
         CASE WHEN octet_length(child.result) <= ${SMALL_INPUT} THEN child.result END
       FROM ${calls} AS child JOIN ${calls} AS parent ON parent.id = child.parent
       WHERE child.inbox < 0 AND parent.owner = $1 AND parent.finished_at IS NULL LIMIT $2`,
+    /** Whoever claims the first call of a branch takes all of it. */
+    release: `
+      UPDATE ${calls} AS call SET owner = NULL, branch = made.branch
+      FROM unnest($2::text[], $3::text[]) AS made (id, branch)
+      WHERE call.id = made.id AND call.owner = $1 AND call.finished_at IS NULL`,
     tellFree: `SELECT pg_notify('${schema}_free', '')`,
 
     get: `SELECT ${columns('call')} FROM ${calls} AS call WHERE id = $1`,
