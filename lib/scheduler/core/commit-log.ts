@@ -73,6 +73,7 @@ export class CommitLog {
   private current = new Batch(1);
   private writing: Batch | undefined;
   private waiters: (() => void)[] = [];
+  private takers: (() => void)[] = [];
 
   constructor(private readonly host: CommitHost) {}
 
@@ -226,6 +227,11 @@ export class CommitLog {
     return new Promise((resolve, reject) => this.acknowledge({ resolve, reject }));
   }
 
+  /** Resolves when what is being collected is being written, or is lost. */
+  taken(): Promise<void> {
+    return new Promise((resolve) => this.takers.push(resolve));
+  }
+
   /** Resolves when no commit is under way and none is needed. */
   async drain(): Promise<void> {
     while (!this.isIdle) {
@@ -236,8 +242,7 @@ export class CommitLog {
 
   flush(): void {
     if (this.writing !== undefined || this.current.isEmpty) return;
-    const batch = this.current;
-    this.current = new Batch(batch.sequence + 1);
+    const batch = this.collected();
     this.writing = batch;
     this.write(batch).then(
       () => this.succeeded(batch),
@@ -258,14 +263,22 @@ export class CommitLog {
 
   /** What was collected meanwhile builds on what is lost, so it goes as well. */
   private failed(batch: Batch, error: unknown): void {
-    const collected = this.current;
+    const collected = this.collected();
     this.writing = undefined;
-    this.current = new Batch(collected.sequence + 1);
     this.host.lost([batch, collected], error);
     for (const { acknowledgements } of [batch, collected]) {
       for (const acknowledgement of acknowledgements) acknowledgement.reject(error);
     }
     this.settled();
+  }
+
+  /** Hands out the batch that was being collected: another one begins. */
+  private collected(): Batch {
+    const { current, takers } = this;
+    this.current = new Batch(current.sequence + 1);
+    this.takers = [];
+    for (const resolve of takers) resolve();
+    return current;
   }
 
   private settled(): void {

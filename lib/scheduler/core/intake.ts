@@ -19,6 +19,8 @@ import { freshProgress } from './progress.js';
 import { CallRecord } from './record.js';
 import { invalidCall, MAX_KEY, MAX_PRIORITY } from './validation.js';
 
+/** New calls wait for the next commit when the one that is being collected has so many mutations. */
+const MADE_AT_ONCE = 1_000;
 /** How often calls are made whose commit another process was first with. */
 const CONFLICT_ATTEMPTS = 5;
 const NONE: ReadonlySet<DispatchId> = new Set();
@@ -67,7 +69,9 @@ export class Intake {
   }
 
   private async make(calls: readonly NewCall[]): Promise<DispatchId[]> {
-    const { records } = this.core;
+    const { records, commits } = this.core;
+    // One batch after the other: the calls of the first run while the next are being stored.
+    while (commits.backlog >= MADE_AT_ONCE) await commits.taken();
     const given = calls.flatMap(({ id }) => (id === undefined || records.has(id) ? [] : id));
     const ids = given.length === 0 ? this.create(calls, NONE) : await this.createUnlessKnown(calls, given);
     try {

@@ -52,6 +52,15 @@ describe('group commit', () => {
     expect(world.commits[1]?.filter((mutation) => mutation.type === 'create')).toHaveLength(2);
   });
 
+  it('stores many calls that come together in several commits, each of which lets those of the one before run', async () => {
+    const calls = Array.from({ length: 1_000 }, () => ({ endpoint: LOCAL, function: 'child' }));
+    await Promise.all([1, 2, 3].map(() => world.scheduler.dispatch(calls)));
+    const created = world.commits.map((commit) => commit.filter(({ type }) => type === 'create').length);
+    expect(created).toEqual([1_000, 1_000, 1_000]);
+    expect(world.commits[2]?.some(({ type }) => type === 'finish')).toBe(true);
+    await world.idle();
+  });
+
   it('takes one commit for a step of a sequential function', async () => {
     world.define('steps', (request, { context }) => {
       const done = Number(resultsOf(request)?.[0]?.correlationId ?? 0n);
