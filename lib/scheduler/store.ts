@@ -126,7 +126,13 @@ export type Mutation =
       readonly code?: string | undefined;
     }
   /** Ends a call; its journal is removed. */
-  | { readonly type: 'finish'; readonly id: DispatchId; readonly finished: FinishedCall }
+  | {
+      readonly type: 'finish';
+      readonly id: DispatchId;
+      readonly finished: FinishedCall;
+      /** False: it has none, and the store need not look for one. Default: it may have one. */
+      readonly hasJournal?: boolean;
+    }
   /** Removes finished calls for good. */
   | { readonly type: 'purge'; readonly ids: readonly DispatchId[] };
 

@@ -195,7 +195,7 @@ export class CommitLog {
     record.finished = finished;
     this.current.ended.push(record);
     if (record.branches !== undefined) this.current.changeBranches().deaf.push(record.id);
-    this.add({ type: 'finish', id: record.id, finished });
+    this.add({ type: 'finish', id: record.id, finished, hasJournal: record.position.bytes > 0 });
   }
 
   purge(ids: readonly DispatchId[]): void {

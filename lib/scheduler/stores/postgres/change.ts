@@ -66,17 +66,31 @@ export class Change {
     this.code = code;
   }
 
-  finish(finished: FinishedCall): void {
+  finish({ finished, hasJournal }: Extract<Mutation, { type: 'finish' }>): void {
     this.requireUnfinished();
     this.finished = finished;
-    this.setJournal(EMPTY_JOURNAL, JournalKind.ROUNDS, undefined);
+    this.setJournal(EMPTY_JOURNAL, JournalKind.ROUNDS, undefined, hasJournal);
   }
 
-  private setJournal(position: JournalPosition, kind: number, bytes: Uint8Array | undefined): void {
+  /** It is made, and nothing else: a root that has not begun. */
+  get isFreshRoot(): boolean {
+    const { create, progress, finished, position } = this;
+    if (create === undefined || finished !== undefined || this.target !== undefined) return false;
+    return create.header.parentId === '' && position?.bytes === 0 && progress !== undefined && isFresh(progress);
+  }
+
+  /** It ends, and nothing else. */
+  get onlyEnds(): boolean {
+    const { create, finished, progress, target, needsEnd } = this;
+    const isEnd = create === undefined && finished !== undefined;
+    return isEnd && progress === undefined && target === undefined && needsEnd === undefined;
+  }
+
+  private setJournal(position: JournalPosition, kind: number, bytes: Uint8Array | undefined, hadJournal = true): void {
     this.position = position;
     this.code = undefined;
     this.journalKind = kind;
-    this.clearsJournal = this.create === undefined;
+    this.clearsJournal ||= hadJournal && this.create === undefined;
     this.parts = bytes === undefined || bytes.length === 0 ? [] : [{ endsAt: bytes.length, bytes }];
   }
 
@@ -84,4 +98,10 @@ export class Change {
   private requireUnfinished(): void {
     if (this.progress === undefined) this.needsUnfinished = true;
   }
+}
+
+function isFresh({ state, attempt, crashes, incarnation, delivered, ...progress }: CallProgress): boolean {
+  const { minResults, maxResults, wakeAt, cancelBy } = progress;
+  const hasBegun = attempt > 0 || crashes > 0 || incarnation !== 1 || delivered > 0 || minResults > 0 || maxResults > 0;
+  return state === 'pending' && !hasBegun && wakeAt === undefined && cancelBy === undefined;
 }

@@ -49,7 +49,7 @@ export class JoinedTransaction {
     if (missing.length === 0) return;
     const made = new Set<DispatchId>();
     for (const group of groupsOf(this.parts.store, missing)) {
-      const values = columnsOfNew([...group.changes.values()]);
+      const values = columnsOfNew([...group.changes.values()], arrays.bytesAsText);
       const { isIn, made: ids } = await this.ask<Created>('createIn', [transaction, ...values]);
       if (!isIn) throw this.refuse(OUTSIDE);
       for (const id of ids ?? []) made.add(id);

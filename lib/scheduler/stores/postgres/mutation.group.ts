@@ -75,7 +75,7 @@ export class MutationGroup {
       case 'finish':
         this.requireUnfinished(change, mutation.type);
         this.bytes += mutation.finished.result.output?.value.length ?? 0;
-        change.finish(mutation.finished);
+        change.finish(mutation);
         return true;
     }
   }

@@ -39,16 +39,20 @@ export class MutationWriter {
     const { statements, owner } = this.parts;
     const changes = [...group.changes.values()];
     const created = changes.filter((change) => change.create !== undefined);
-    const changed = changes.filter((change) => change.create === undefined);
+    const changed = changes.filter((change) => change.create === undefined && !change.onlyEnds);
+    const ended = changes.filter((change) => change.onlyEnds);
     if (group.purged.size > 0) {
       const ids = arrays.texts([...group.purged]);
       send(statements.purge, [ids]);
       send(statements.firstUnfinished, [ids], 0);
     }
-    const cleared = changed.filter((change) => change.clearsJournal);
+    const cleared = changes.filter((change) => change.clearsJournal);
     if (cleared.length > 0) send(statements.clearJournals, [arrays.texts(idsOf(cleared))]);
-    if (created.length > 0) send(statements.create, [owner, ...columnsOfNew(created)], created.length);
+    const { fresh, others } = byFreshness(created);
+    if (fresh.length > 0) send(statements.createRoots, [owner, ...columnsOfRoots(fresh)], fresh.length);
+    if (others.length > 0) send(statements.create, [owner, ...columnsOfNew(others, arrays.bytes)], others.length);
     if (changed.length > 0) send(statements.change, [owner, ...columnsOfChanged(changed)], changed.length);
+    if (ended.length > 0) send(statements.finish, [owner, ...columnsOfFinished(ended)], ended.length);
     const retargeted = changed.filter((change) => change.target !== undefined);
     if (retargeted.length > 0) send(statements.retarget, columnsOfTargets(retargeted));
     const parts = changes.filter((change) => change.parts.length > 0);
@@ -153,8 +157,36 @@ const idsOf = (changes: readonly Change[]): string[] => changes.map((change) => 
 
 const encodeInput = (target: Change['target']): Uint8Array | null => (target?.input ? encodeAny(target.input) : null);
 
+/** Fresh roots may come before all others, unless that is another order of roots than the one they were made in. */
+function byFreshness(created: readonly Change[]): { fresh: readonly Change[]; others: readonly Change[] } {
+  const others = created.filter((change) => !change.isFreshRoot);
+  if (others.some(({ create }) => create?.header.parentId === '')) return { fresh: [], others: created };
+  return { fresh: others.length === 0 ? created : created.filter((change) => change.isFreshRoot), others };
+}
+
+/** The parameters of `createRoots` behind the owner. */
+function columnsOfRoots(changes: readonly Change[]): SqlValue[] {
+  const roots = changes.flatMap(({ create, isFree }) => (create === undefined ? [] : { ...create, isFree }));
+  const { numbers, texts } = arrays;
+  return [
+    texts(roots.map(({ header }) => header.id)),
+    numbers(roots.map(({ header }) => header.createdAt)),
+    numbers(roots.map(({ header }) => header.expiresAt ?? null)),
+    arrays.booleans(roots.map(({ isFree }) => isFree)),
+    texts(roots.map(({ target }) => target.endpoint)),
+    texts(roots.map(({ target }) => target.function)),
+    texts(roots.map(({ target }) => target.version)),
+    arrays.bytes(roots.map(({ target }) => encodeInput(target))),
+    numbers(roots.map(({ progress }) => progress.dueAt)),
+    numbers(roots.map(({ header }) => header.priority)),
+    texts(roots.map(({ header }) => header.key)),
+  ];
+}
+
+type EncodeBytes<T> = (values: readonly (Uint8Array | null)[]) => T;
+
 /** The parameters of `create` behind the owner, and of `createIn` behind the transaction. */
-export function columnsOfNew(changes: readonly Change[]): string[] {
+export function columnsOfNew<T>(changes: readonly Change[], encodeBytes: EncodeBytes<T>): (string | T)[] {
   const rows = changes.flatMap((change) => {
     const { create, finished, position, journalKind } = change;
     const progress = change.progress;
@@ -175,7 +207,7 @@ export function columnsOfNew(changes: readonly Change[]): string[] {
     texts(rows.map(({ target }) => target.endpoint)),
     texts(rows.map(({ target }) => target.function)),
     texts(rows.map(({ target }) => target.version)),
-    arrays.bytes(rows.map(({ target }) => encodeInput(target))),
+    encodeBytes(rows.map(({ target }) => encodeInput(target))),
     numbers(rows.map(({ finished, progress }) => stateCode(finished?.state ?? progress.state))),
     numbers(rows.map(({ progress }) => progress.dueAt)),
     numbers(rows.map(({ progress }) => progress.attempt)),
@@ -191,14 +223,14 @@ export function columnsOfNew(changes: readonly Change[]): string[] {
     numbers(rows.map(({ position }) => position?.bytes ?? 0)),
     numbers(rows.map(({ position }) => position?.digest ?? 0)),
     numbers(rows.map(({ journalKind }) => journalKind)),
-    ...columnsOfEnds(changes),
+    ...columnsOfEnds(changes, encodeBytes),
     texts(rows.map(({ header }) => header.branchId ?? null)),
     texts(changes.map(({ code }) => code ?? null)),
   ];
 }
 
 /** The parameters of `change` behind the owner. */
-function columnsOfChanged(changes: readonly Change[]): string[] {
+function columnsOfChanged(changes: readonly Change[]): SqlValue[] {
   const { numbers } = arrays;
   const progress = (read: (progress: NonNullable<Change['progress']>) => number | undefined): string =>
     numbers(changes.map((change) => (change.progress && read(change.progress)) ?? null));
@@ -225,22 +257,31 @@ function columnsOfChanged(changes: readonly Change[]): string[] {
     numbers(changes.map(({ position }) => position?.bytes ?? null)),
     numbers(changes.map(({ position }) => position?.digest ?? null)),
     numbers(changes.map(({ position, journalKind }) => (position ? journalKind : null))),
-    ...columnsOfEnds(changes),
+    ...columnsOfEnds(changes, arrays.bytes),
     arrays.texts(changes.map(({ code }) => code ?? null)),
   ];
 }
 
-function columnsOfEnds(changes: readonly Change[]): string[] {
+/** The parameters of `finish` behind the owner. */
+function columnsOfFinished(changes: readonly Change[]): SqlValue[] {
+  return [
+    arrays.texts(idsOf(changes)),
+    arrays.numbers(changes.map(({ finished }) => (finished ? stateCode(finished.state) : null))),
+    ...columnsOfEnds(changes, arrays.bytes),
+  ];
+}
+
+function columnsOfEnds<T>(changes: readonly Change[], encodeBytes: EncodeBytes<T>): (string | T)[] {
   const { numbers } = arrays;
   return [
     numbers(changes.map(({ finished }) => finished?.finishedAt ?? null)),
     numbers(changes.map(({ finished }) => finished?.status ?? null)),
     numbers(changes.map(({ finished }) => finished?.inbox ?? 0)),
-    arrays.bytes(changes.map(({ finished }) => (finished ? encodeResult(finished.result) : null))),
+    encodeBytes(changes.map(({ finished }) => (finished ? encodeResult(finished.result) : null))),
   ];
 }
 
-function columnsOfTargets(changes: readonly Change[]): string[] {
+function columnsOfTargets(changes: readonly Change[]): SqlValue[] {
   return [
     arrays.texts(idsOf(changes)),
     arrays.texts(changes.map(({ target }) => target?.endpoint ?? null)),
@@ -250,7 +291,7 @@ function columnsOfTargets(changes: readonly Change[]): string[] {
   ];
 }
 
-function columnsOfParts(changes: readonly Change[]): string[] {
+function columnsOfParts(changes: readonly Change[]): SqlValue[] {
   const parts = changes.flatMap(({ id, parts }) => parts.map((part) => ({ id, ...part })));
   return [
     arrays.texts(parts.map(({ id }) => id)),

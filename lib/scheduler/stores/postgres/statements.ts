@@ -185,6 +185,20 @@ const branchesOf = (calls: string, parents: string): string => `
 /** What tells a process from those of other databases, as a text that no setting of a session changes. */
 const START = '(extract(epoch FROM started_at) * 1000000)::bigint::text';
 
+const ROOT_COLUMNS: ReadonlySet<string> = new Set([
+  'id',
+  'created_at',
+  'expires_at',
+  'free',
+  'endpoint',
+  'function',
+  'version',
+  'input',
+  'due_at',
+  'priority',
+  'key',
+]);
+
 /** What is given of new calls, in the order of the parameters. */
 const NEW_CALL = [
   ['id', 'text'],
@@ -222,6 +236,9 @@ const NEW_CALL = [
   ['code', 'text'],
 ] as const;
 
+/** What is given of new roots that have not begun; all else of them is the same. */
+const NEW_ROOT = NEW_CALL.filter(([column]) => ROOT_COLUMNS.has(column));
+
 /** Makes calls of arrays, which are the parameters from $2 on. The cast makes an array of a parameter. */
 const insertInto = (calls: string, owner: string, cast: string): string => `
   INSERT INTO ${calls} (id, root, parent, correlation, parent_incarnation, created_at, expires_at, owner, endpoint,
@@ -230,8 +247,12 @@ const insertInto = (calls: string, owner: string, cast: string): string => `
   SELECT id, root, parent, correlation, parent_incarnation, created_at, expires_at, ${owner}, endpoint, function, version,
     state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results, wake_at, cancel_by, priority, key,
     journal_bytes, journal_digest, journal_kind, finished_at, status, inbox, input, result, branch, code
-  FROM unnest(${NEW_CALL.map(([, type], index) => `$${index + 2}${cast}::${type}[]`).join(', ')})
-  AS made (${NEW_CALL.map(([column]) => column).join(', ')})`;
+  FROM ${madeOf(NEW_CALL, cast)}`;
+
+/** Rows of arrays, which are the parameters from $2 on. */
+const madeOf = (columns: typeof NEW_CALL | typeof NEW_ROOT, cast = ''): string => `
+  unnest(${columns.map(([, type], index) => `$${index + 2}${cast}::${type}[]`).join(', ')})
+  AS made (${columns.map(([column]) => column).join(', ')})`;
 
 /** Locks of all keys together, so that a transaction does not need one for each. */
 const KEY_LOCKS = 256;
@@ -302,6 +323,14 @@ function sqlOf(schema: string) {
     others: `SELECT count(*) FROM ${processes} WHERE runs AND ended_at IS NULL AND id <> $1`,
 
     create: `${insertInto(calls, 'CASE WHEN NOT free THEN $1::bigint END', '')} ON CONFLICT (id) DO NOTHING`,
+    /** The same for roots that have not begun, which most calls are when they are made. */
+    createRoots: `
+      INSERT INTO ${calls} (id, root, correlation, parent_incarnation, created_at, expires_at, owner, endpoint, function,
+        version, state, due_at, attempt, crashes, incarnation, delivered, min_results, max_results, priority, key,
+        journal_bytes, journal_digest, journal_kind, inbox, input)
+      SELECT id, id, 0, 0, created_at, expires_at, CASE WHEN NOT free THEN $1::bigint END, endpoint, function, version, 0,
+        due_at, 0, 0, 1, 0, 0, 0, priority, key, 0, 0, 0, 0, input
+      FROM ${madeOf(NEW_ROOT)} ON CONFLICT (id) DO NOTHING`,
     /**
      * The first statement in a transaction of the application. The number of the transaction is its own for good: the next
      * statement finds it there, or the transaction was over. A read-only one, as are all on a standby, gets none.
@@ -357,6 +386,14 @@ function sqlOf(schema: string) {
       WHERE call.id = made.id
         AND CASE WHEN call.finished_at IS NULL THEN call.owner = $1 ELSE NOT made.needs_unfinished END
         AND (made.needs_end IS NULL OR call.journal_bytes = made.needs_end AND call.journal_kind <> 2)`,
+    /** The same for calls that end, and of which nothing else has changed since they were written. */
+    finish: `
+      UPDATE ${calls} AS call SET
+        state = made.state, journal_bytes = 0, journal_digest = 0, journal_kind = 0, code = NULL,
+        finished_at = made.finished_at, status = made.status, inbox = made.inbox, result = made.result
+      FROM unnest($2::text[], $3::smallint[], $4::float8[], $5::int[], $6::int[], $7::bytea[])
+      AS made (id, state, finished_at, status, inbox, result)
+      WHERE call.id = made.id AND call.finished_at IS NULL AND call.owner = $1`,
     retarget: `
       UPDATE ${calls} AS call
       SET endpoint = made.endpoint, function = made.function, version = made.version, input = made.input
