@@ -3,6 +3,7 @@ import { Status, statusOf, statusOfHttp } from '../errors/index.js';
 import { RunRequestSchema, RunResponseSchema, type RunRequest } from '../gen/dispatch/sdk/v1/function_pb.js';
 import { MAX_MESSAGE_BYTES, type RunAnswer } from '../protocol/index.js';
 import type { Transport } from '../scheduler/transport.js';
+import { timeoutHeader } from './request.deadline.js';
 import { methodUrl, OWN_VALUES, PROTO_TYPE, readErrorMessage, RUN_PATH, VALUES_HEADER } from './connect.js';
 import { EndpointRefusedError, type EndpointGuard } from './endpoint.guard.js';
 import { carriesOwnValues, foreignRequest } from './own.values.js';
@@ -26,6 +27,8 @@ export interface HttpTransportOptions {
   readonly guard?: EndpointGuard;
 }
 
+type RunOptions = Parameters<Transport['run']>[2];
+
 /** How many endpoints are remembered that read our own values. */
 const REMEMBERED = 10_000;
 
@@ -48,7 +51,7 @@ export class HttpTransport implements Transport {
     return false;
   }
 
-  async run(endpoint: string, request: RunRequest, { signal }: { signal: AbortSignal }): Promise<RunAnswer> {
+  async run(endpoint: string, request: RunRequest, options: RunOptions): Promise<RunAnswer> {
     const url = endpointUrl(endpoint);
     if (url === undefined) {
       return failure(
@@ -57,14 +60,14 @@ export class HttpTransport implements Transport {
       );
     }
     try {
-      if (!carriesOwnValues(request) || (await this.readsOwnValues(url, signal))) {
-        return answerOf(await this.post(url, request, signal), url);
+      if (!carriesOwnValues(request) || (await this.readsOwnValues(url, options))) {
+        return answerOf(await this.post(url, request, options), url);
       }
       const foreign = foreignRequest(endpoint, request);
       if (foreign.kind === 'refusal') return failure(foreign.status, foreign.message);
-      return answerOf(await this.post(url, foreign.request, signal), url);
+      return answerOf(await this.post(url, foreign.request, options), url);
     } catch (error) {
-      return failedExchange(error, url, signal);
+      return failedExchange(error, url, options.signal);
     }
   }
 
@@ -74,15 +77,15 @@ export class HttpTransport implements Transport {
   }
 
   /** An endpoint that nothing is known of is asked with a request that it can only refuse: the answer tells. */
-  private async readsOwnValues(url: URL, signal: AbortSignal): Promise<boolean> {
-    if (!this.readers.has(url.href)) await this.post(url, create(RunRequestSchema), signal);
+  private async readsOwnValues(url: URL, options: RunOptions): Promise<boolean> {
+    if (!this.readers.has(url.href)) await this.post(url, create(RunRequestSchema), options);
     return this.readers.has(url.href);
   }
 
-  private async post(url: URL, request: RunRequest, signal: AbortSignal): Promise<HttpReply> {
+  private async post(url: URL, request: RunRequest, { signal, deadline }: RunOptions): Promise<HttpReply> {
     const lookup = this.guard?.admit(url);
     const body = toBinary(RunRequestSchema, request);
-    const headers = { 'content-type': PROTO_TYPE, accept: PROTO_TYPE };
+    const headers = { 'content-type': PROTO_TYPE, accept: PROTO_TYPE, ...timeoutHeader(deadline) };
     const signed = this.sign === undefined ? headers : await this.sign({ method: 'POST', url, headers, body });
     // A run that arrives twice does no harm: the answer of the older one is ignored.
     const reply = await this.exchange.post(url, { headers: signed, body, signal, lookup, repeatable: true });

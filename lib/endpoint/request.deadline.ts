@@ -3,6 +3,17 @@ import { ConnectError } from './connect.js';
 /** Longer than this `setTimeout` cannot wait; nor does anybody. */
 const LONGEST = 2 ** 31 - 1;
 
+const HEADER = 'connect-timeout-ms';
+/** More than ten digits are not allowed. */
+const LONGEST_HEADER = 9_999_999_999;
+
+/** What tells the other side how much time is left until the deadline, in milliseconds since 1970; nothing without one. */
+export function timeoutHeader(deadline: number | undefined): Record<string, string> {
+  if (deadline === undefined) return {};
+  const left = Math.ceil(deadline - Date.now());
+  return { [HEADER]: String(Math.min(Math.max(1, left), LONGEST_HEADER)) };
+}
+
 /**
  * The time that a caller gives its request, in milliseconds; undefined when it sets none.
  *

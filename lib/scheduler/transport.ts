@@ -1,5 +1,6 @@
 import type { RunRequest } from '../gen/dispatch/sdk/v1/function_pb.js';
 import type { RunAnswer, RunContext } from '../protocol/index.js';
+import type { Timestamp } from './store.js';
 
 /** Carries runs to the applications that have the functions. */
 export interface Transport {
@@ -16,10 +17,12 @@ export interface Transport {
   /**
    * Runs one request. What goes wrong on the way is an answer with a status (DNS_ERROR, TCP_ERROR, …), not a rejection.
    * `context` is given where `extended(endpoint)`.
+   *
+   * @param options.deadline when the signal fires because the run's time is over, in milliseconds since 1970
    */
   run(
     endpoint: string,
     request: RunRequest,
-    options: { context?: RunContext; signal: AbortSignal },
+    options: { context?: RunContext; signal: AbortSignal; deadline?: Timestamp },
   ): Promise<RunAnswer>;
 }

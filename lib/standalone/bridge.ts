@@ -115,7 +115,7 @@ class RunQueue {
     for (const { fetched } of this.sessions.values()) {
       const run = fetched.get(id);
       if (run === undefined) continue;
-      run.settle({ response });
+      run.settle({ response, ran: true });
       return true;
     }
     return false;

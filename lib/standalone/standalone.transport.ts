@@ -7,6 +7,8 @@ import { isBridge } from './bridge.address.js';
 import type { Bridge } from './bridge.js';
 import type { SchedulerMetrics } from './scheduler.metrics.js';
 
+type RunOptions = Parameters<Transport['run']>[2];
+
 /** Carries runs to where they belong: over HTTP, or to who fetches them. */
 export class StandaloneTransport implements Transport {
   readonly adapts = true;
@@ -21,14 +23,14 @@ export class StandaloneTransport implements Transport {
     return false;
   }
 
-  async run(endpoint: string, request: RunRequest, options: { signal: AbortSignal }): Promise<RunAnswer> {
+  async run(endpoint: string, request: RunRequest, options: RunOptions): Promise<RunAnswer> {
     const start = performance.now();
     const answer = await this.carry(endpoint, request, options);
     this.metrics.ran(answer.response.status, (performance.now() - start) / 1000);
     return answer;
   }
 
-  private async carry(endpoint: string, request: RunRequest, options: { signal: AbortSignal }): Promise<RunAnswer> {
+  private async carry(endpoint: string, request: RunRequest, options: RunOptions): Promise<RunAnswer> {
     if (isBridge(endpoint)) return this.bridge.run(endpoint, request, options);
     if (/^https?:/i.test(endpoint)) return this.http.run(endpoint, request, options);
     return failure(

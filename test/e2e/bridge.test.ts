@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
-import { DispatchFunction, gather, step } from '../../lib/index.js';
+import { DispatchFunction, gather, step, TemporaryError } from '../../lib/index.js';
 import { StandaloneWorld } from '../support/standalone-world.js';
 
 @Injectable()
@@ -25,6 +25,11 @@ class Workshop {
   async hold(): Promise<string> {
     await new Promise<void>((resolve) => (this.held = resolve));
     return 'released';
+  }
+
+  @DispatchFunction({ retry: { maxAttempts: 1 } })
+  async fail(): Promise<never> {
+    throw new TemporaryError('not today');
   }
 
   release(): void {
@@ -86,6 +91,15 @@ describe('an application without an address', () => {
     const second = await world.application(Workshop, { apiUrl: scheduler.url, endpointUrl });
     await expect(second.client.wait(id)).resolves.toBe('released');
     await expect(second.client.call(second.app.get(Workshop).double, 1)).resolves.toBe(2);
+  });
+
+  it('is not taken for one that is down because its functions fail', async () => {
+    const scheduler = await world.scheduler({ retry: { maxAttempts: 1 } });
+    const { app, client } = await world.application(Workshop, { apiUrl: scheduler.url, endpointUrl });
+    const workshop = app.get(Workshop);
+    for (let n = 0; n < 6; n++) await expect(client.call(workshop.fail)).rejects.toThrow('not today');
+    await expect(client.call(workshop.double, 2)).resolves.toBe(4);
+    expect(world.lines).not.toContainEqual(expect.stringContaining('does not answer'));
   });
 
   it('that goes away leaves its runs to the next one', async () => {

@@ -8,6 +8,8 @@ export interface EndpointBehaviour {
   readonly latency: number;
   /** Runs at the same time above which it answers THROTTLED, at once. Default: any number. */
   readonly capacity?: number;
+  /** How long it asks to be left alone then, in milliseconds. Default: it does not ask. */
+  readonly retryAfter?: number;
 }
 
 /** An endpoint elsewhere, as a scheduler sees it: a model on a clock, that counts what it is asked. */
@@ -57,7 +59,8 @@ export class EndpointModel {
     if (this.isDown) return this.after(1, { response: responseOf(Status.TCP_ERROR) });
     if (this.running >= this.capacity) {
       this.throttled += 1;
-      return this.after(1, { response: responseOf(Status.THROTTLED) });
+      const { retryAfter } = this.behaviour;
+      return this.after(1, { response: responseOf(Status.THROTTLED), ...(retryAfter && { retryAfter }) });
     }
     this.change(1);
     const answer = await this.after(this.behaviour.latency, { response: responseOf(Status.OK), ran: true });

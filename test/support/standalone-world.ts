@@ -40,5 +40,6 @@ export class StandaloneWorld {
 
   async end(): Promise<void> {
     for (const cleanup of this.cleanups.splice(0).reverse()) await cleanup();
+    this.lines.length = 0;
   }
 }

@@ -23,6 +23,12 @@ const LONGEST_PAUSE: Milliseconds = 5_000;
 const PATIENCE: Milliseconds = 10_000;
 /** The longest time that an endpoint is left alone because it asked for that. */
 const LONGEST_REST: Milliseconds = 3_600_000;
+/**
+ * An endpoint that asks for a rest is not given as much again for so many times that rest, but not longer than that:
+ * finding out whether it can take more by now costs all of its calls such a rest.
+ */
+const CONTENT_FACTOR = 20;
+const LONGEST_CONTENT: Milliseconds = 600_000;
 
 /**
  * How many runs an endpoint is given at a time: additive increase, multiplicative decrease, as TCP does it (Chiu and
@@ -45,6 +51,10 @@ export class Pace {
   /** It was up when it answered this run: older ones that are lost say nothing any more. */
   private upAt = 0;
   private restsUntil: Timestamp = -Infinity;
+  /** The limit before it was last cut. */
+  private tooMuch = Infinity;
+  /** The limit stays below what was too much until then. */
+  private contentUntil: Timestamp = -Infinity;
 
   /** @param ceiling the limit grows no further */
   constructor(
@@ -90,7 +100,7 @@ export class Pace {
     switch (signal) {
       case 'fine':
         this.answered(fence, running);
-        if (fence > this.cutAt && running * 2 > this.limit) this.grow();
+        if (fence > this.cutAt && running * 2 > this.limit) this.grow(now);
         return;
       case 'throttled':
         this.answered(fence, running);
@@ -107,7 +117,9 @@ export class Pace {
 
   /** It asked to be left alone for that long. */
   restFor(duration: Milliseconds, now: Timestamp): void {
-    this.restsUntil = Math.max(this.restsUntil, now + Math.min(duration, LONGEST_REST));
+    const end = now + Math.min(duration, LONGEST_REST);
+    this.restsUntil = Math.max(this.restsUntil, end);
+    this.contentUntil = Math.max(this.contentUntil, end + Math.min(duration * CONTENT_FACTOR, LONGEST_CONTENT));
   }
 
   private answered(fence: number, running: number): void {
@@ -142,14 +154,17 @@ export class Pace {
     this.restsUntil = now + Math.round(pause * (0.5 + this.random() / 2));
   }
 
-  private grow(): void {
-    this.limit = Math.min(this.ceiling, this.limit + (this.doubles ? 1 : 1 / this.limit));
+  private grow(now: Timestamp): void {
+    const most = now < this.contentUntil ? Math.min(this.ceiling, Math.max(1, this.tooMuch - 1)) : this.ceiling;
+    // What it has is not taken from it without a complaint.
+    this.limit = Math.max(this.limit, Math.min(most, this.limit + (this.doubles ? 1 : 1 / this.limit)));
   }
 
   private cut(factor: number, fence: number, lastFence: number): void {
     if (fence <= this.cutAt) return;
     this.cutAt = lastFence;
     this.doubles = false;
+    this.tooMuch = Math.floor(this.limit);
     this.limit = Math.max(1, this.limit * factor);
   }
 }

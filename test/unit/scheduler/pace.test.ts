@@ -146,6 +146,22 @@ describe('an endpoint elsewhere', () => {
     expect((await world.scheduler.wait(id)).state).toBe('succeeded');
   });
 
+  it('that asks for a rest when it has too much is seldom given too much', async () => {
+    const endpoint = model('f', { latency: 250, capacity: 20, retryAfter: SECOND });
+    await flood('f', 14_000);
+    await pass(20 * SECOND);
+    endpoint.forget();
+    await pass(MINUTE);
+    expect(endpoint.averageConcurrency).toBeGreaterThan(17);
+    expect(endpoint.throttled).toBeLessThan(6);
+    // And finds out all the same when it can take more.
+    endpoint.capacity = 40;
+    await pass(40 * SECOND);
+    endpoint.forget();
+    await pass(5 * SECOND);
+    expect(endpoint.averageConcurrency).toBeGreaterThan(30);
+  });
+
   it('is not slowed down by what its functions fail with themselves', async () => {
     const endpoint = model('good', { latency: 100 });
     world.define('bad', () => ({ ...failed(Status.TCP_ERROR), ran: true }));
