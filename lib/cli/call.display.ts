@@ -5,6 +5,8 @@ import { eventLine, treeLines } from './tree.text.js';
 
 /** How often a live display is drawn anew, in milliseconds. */
 const REFRESH = 100;
+/** No terminal has room for more. */
+const LINES = 500;
 
 /** Shows what becomes of calls while a command runs. */
 export interface CallDisplay {
@@ -29,7 +31,16 @@ export function liveDisplay(terminal: Terminal, now: () => number = Date.now): C
   const tree = new CallTree((event) => {
     if (event.type === 'ended') area.print(`${treeLines(event.root, now()).join('\n')}\n`);
   });
-  const draw = (): void => area.show([...tree.roots].flatMap((root) => treeLines(root, now())));
+  const draw = (): void => {
+    const lines: string[] = [];
+    let left = tree.roots.size;
+    for (const root of tree.roots) {
+      if (lines.length >= LINES) break;
+      lines.push(...treeLines(root, now()));
+      left -= 1;
+    }
+    area.show(lines, left);
+  };
   const refresh = setInterval(draw, REFRESH);
   return {
     tree,

@@ -12,6 +12,11 @@ export class Output {
     private readonly err: Writable,
   ) {}
 
+  /** The same, with its results elsewhere. */
+  to(out: Writable): Output {
+    return new Output(this.isJson, out, this.err);
+  }
+
   /** The result of a command. */
   result(value: unknown, text: () => string): void {
     this.out.write(`${this.isJson ? JSON.stringify(value, jsonValue) : text()}\n`);

@@ -47,7 +47,7 @@ export function addRun(program: Command, actions: Actions): void {
 
 /** Resolves with the code that the command has ended with. */
 async function run(output: Output, [file = '', ...args]: string[], options: RunOptions): Promise<number> {
-  const isLive = process.stderr.isTTY && process.stdout.isTTY;
+  const isLive = process.stderr.isTTY && process.stdout.isTTY && process.env['TERM'] !== 'dumb';
   const display = isLive ? liveDisplay(process.stderr) : lineDisplay(process.stderr);
   const keys = generateKeyPair();
   const apiKey = `sk_${randomBytes(24).toString('base64url')}`;
@@ -64,14 +64,15 @@ async function run(output: Output, [file = '', ...args]: string[], options: RunO
   });
   try {
     await scheduler.start();
-    output.result({ url: scheduler.url }, () => `Scheduler on ${scheduler.url}, store ${options.store}`);
+    const out = isLive ? output.to({ write: (text) => display.print(text) }) : output;
+    out.result({ url: scheduler.url }, () => `Scheduler on ${scheduler.url}, store ${options.store}`);
     const child = spawn(file, args, {
       // What shares the terminal with a display that is drawn anew goes through it.
       stdio: isLive ? ['inherit', 'pipe', 'pipe'] : 'inherit',
       shell: process.platform === 'win32',
       env: {
         ...process.env,
-        ...(isLive && { FORCE_COLOR: process.env['FORCE_COLOR'] ?? '1' }),
+        ...(isLive && colours(process.env)),
         DISPATCH_API_URL: scheduler.url,
         DISPATCH_API_KEY: apiKey,
         DISPATCH_ENDPOINT_URL: options.endpoint ?? `bridge://${bridgeOf(process.cwd())}`,
@@ -103,6 +104,11 @@ async function ended(child: ChildProcess, file: string, display: CallDisplay): P
   } finally {
     for (const signal of SIGNALS) process.off(signal, pass);
   }
+}
+
+/** The command sees a pipe, and would have no colours; who wants none says so. */
+function colours({ NO_COLOR, FORCE_COLOR }: NodeJS.ProcessEnv): { FORCE_COLOR?: string } {
+  return NO_COLOR || FORCE_COLOR !== undefined ? {} : { FORCE_COLOR: '1' };
 }
 
 /** The same name each time, so that calls of an earlier run find their application. */

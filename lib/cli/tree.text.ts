@@ -1,5 +1,6 @@
 import ms from 'ms';
 import type { TreeEvent, TreeNode } from './call.tree.js';
+import { oneLine } from './text.width.js';
 
 const SIGNS: Readonly<Record<TreeNode['state'], string>> = {
   pending: '●',
@@ -16,9 +17,9 @@ const CHILDREN = 10;
 export function eventLine(event: TreeEvent): string | undefined {
   switch (event.type) {
     case 'created':
-      return `${indent(event.node)}→ ${event.node.function} ${event.node.id}`;
+      return `${indent(event.node)}→ ${oneLine(event.node.function)} ${event.node.id}`;
     case 'retried':
-      return `${indent(event.node)}↻ ${event.node.function} ${event.node.id} failed, attempt ${event.node.attempt}; it is made again`;
+      return `${indent(event.node)}↻ ${oneLine(event.node.function)} ${event.node.id} failed, attempt ${event.node.attempt}; it is made again`;
     case 'finished':
       return indent(event.node) + nodeText(event.node, event.node.finishedAt ?? 0);
     case 'ended':
@@ -26,18 +27,42 @@ export function eventLine(event: TreeEvent): string | undefined {
   }
 }
 
-/** A tree as lines, the parent before its children. */
+/** A tree as lines, the parent before its children. Of many children those are shown that are under way. */
 export function treeLines(node: TreeNode, now: number, prefix = ''): string[] {
-  const shown = node.children.slice(0, CHILDREN);
-  const hidden = node.children.length - shown.length;
+  const { shown, hidden } = parted(node.children);
   const below = shown.flatMap((child, index) => {
-    const isLast = index === shown.length - 1 && hidden === 0;
+    const isLast = index === shown.length - 1 && hidden.length === 0;
     const [head = '', ...rest] = treeLines(child, now, `${prefix}${isLast ? '   ' : '│  '}`);
     return [`${prefix}${isLast ? '└─ ' : '├─ '}${head}`, ...rest];
   });
-  const more = hidden === 0 ? [] : [`${prefix}└─ and ${hidden} more`];
+  const more = hidden.length === 0 ? [] : [`${prefix}└─ and ${countsText(hidden)}`];
   return [nodeText(node, now), ...below, ...more];
 }
+
+function parted(children: readonly TreeNode[]): { shown: readonly TreeNode[]; hidden: readonly TreeNode[] } {
+  if (children.length <= CHILDREN) return { shown: children, hidden: [] };
+  const chosen = new Set(children.filter(isUnderWay).slice(0, CHILDREN));
+  for (const child of children) {
+    if (chosen.size === CHILDREN) break;
+    chosen.add(child);
+  }
+  return {
+    shown: children.filter((child) => chosen.has(child)),
+    hidden: children.filter((child) => !chosen.has(child)),
+  };
+}
+
+function countsText(hidden: readonly TreeNode[]): string {
+  const underWay = hidden.filter(isUnderWay).length;
+  const failed = hidden.filter(({ state }) => state === 'failed').length;
+  return [
+    `${hidden.length} more`,
+    ...(underWay === 0 ? [] : [`${underWay} under way`]),
+    ...(failed === 0 ? [] : [`${failed} failed`]),
+  ].join(', ');
+}
+
+const isUnderWay = ({ finishedAt }: TreeNode): boolean => finishedAt === undefined;
 
 function nodeText(
   { state, function: name, id, createdAt, finishedAt, failure, attempt }: TreeNode,
@@ -45,7 +70,7 @@ function nodeText(
 ): string {
   const time = ms(Math.max(0, (finishedAt ?? now) - createdAt));
   const why = failure ?? (attempt > 0 && finishedAt === undefined ? `attempt ${attempt + 1}` : '');
-  return `${SIGNS[state]} ${name} ${id} ${time}${why === '' ? '' : ` ${why}`}`;
+  return oneLine(`${SIGNS[state]} ${name} ${id} ${time}${why === '' ? '' : ` ${why}`}`);
 }
 
 const indent = ({ depth }: TreeNode): string => '  '.repeat(depth);
