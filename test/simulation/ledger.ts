@@ -12,6 +12,7 @@ import {
   type Mutation,
 } from '../../lib/scheduler/index.js';
 import { unpack } from '../../lib/values/index.js';
+import type { Casualties } from './casualties.js';
 import { type Oracle, type Outcome } from './oracle.js';
 import { FUNCTIONS, SCRIPTED, type Programs } from './programs.js';
 import type { WallClock } from './simulated-clock.js';
@@ -65,6 +66,7 @@ export class Ledger {
     private readonly clients: Clients,
     private readonly wall: WallClock,
     private readonly retention: number,
+    private readonly casualties: Casualties,
   ) {}
 
   oracle: Oracle | undefined;
@@ -183,6 +185,9 @@ export class Ledger {
     if (progress.attempt > before.attempt && progress.cancelBy === undefined) {
       this.retries.all += 1;
       if (progress.dueAt > this.wall.now()) this.retries.paused += 1;
+    }
+    if (progress.crashes > before.crashes) {
+      this.trace.check(this.casualties.count(id), 'a crash is counted for a call that did not run then', id);
     }
     if (progress.state === 'incompatible') {
       const changes = FUNCTIONS.get(call.function)?.changes;

@@ -3,6 +3,7 @@ import type { RunRequest } from '../../lib/gen/dispatch/sdk/v1/function_pb.js';
 import type { FunctionRunner, RunAnswer } from '../../lib/protocol/index.js';
 import { Scheduler, type Transport } from '../../lib/scheduler/index.js';
 import { policies, SimulatedApplication } from './application.js';
+import { RunningCalls } from './casualties.js';
 import { Fairness } from './fairness.js';
 import { Inspector } from './inspector.js';
 import { Life, silence } from './life.js';
@@ -19,6 +20,7 @@ export class SchedulerProcess {
   readonly application: SimulatedApplication;
   readonly inspector: Inspector;
   readonly fairness: Fairness;
+  readonly running: RunningCalls;
   private effects = 0;
 
   constructor(
@@ -31,12 +33,13 @@ export class SchedulerProcess {
     const { wall, chance, client, disk, ledger, trace, options, queue, programs } = world;
     const { concurrency } = options.scheduler;
     this.application = new SimulatedApplication(world, LOCAL, changed, life, () => this.kill('deadly'));
+    this.running = new RunningCalls(queue);
     this.inspector = new Inspector(ledger, disk, trace, options.scheduler, wall);
     const priorities = new Set(programs.roots.map(({ priority }) => priority)).size;
     this.fairness = new Fairness(ledger, client, trace, wall, queue, concurrency, priorities);
     this.scheduler = new Scheduler(
       {
-        store: new SimulatedStore(disk, world, life, effect, this.fairness),
+        store: new SimulatedStore(disk, world, life, effect, this),
         transport: this.transport(),
         clock: new SimulatedClock(wall, life, chance.random),
         random: chance.random,
@@ -83,10 +86,14 @@ export class SchedulerProcess {
       run: async (endpoint, request, options) => {
         effect('run');
         if (!life.isAlive) return silence();
+        const { dispatchId: id } = request;
         const end = this.inspector.begin(endpoint, request, options.context, options.signal);
+        const ended = this.running.sent(id);
         const answer = await embedded.run(endpoint, request, options);
         if (!life.isAlive) return silence();
         end();
+        // Where its live instance is gone, the same run is sent again.
+        if (!answer.stateMissing) ended();
         return answer;
       },
     };

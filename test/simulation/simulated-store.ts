@@ -13,6 +13,7 @@ import {
   type Store,
   type Timestamp,
 } from '../../lib/scheduler/index.js';
+import type { RunningCalls } from './casualties.js';
 import type { Chance } from './chance.js';
 import type { EventQueue } from './event-queue.js';
 import type { Fairness } from './fairness.js';
@@ -58,7 +59,7 @@ export class SimulatedStore implements Store {
     private readonly life: Life,
     /** Something that can be seen from outside is about to be done: the process may be killed here. */
     private readonly effect: (what: string) => void,
-    private readonly fairness: Fairness,
+    private readonly watchers: { readonly fairness: Fairness; readonly running: RunningCalls },
   ) {}
 
   async open(): Promise<void> {
@@ -74,14 +75,14 @@ export class SimulatedStore implements Store {
 
   async commit(mutations: readonly Mutation[]): Promise<void> {
     this.effect('commit');
-    const known = this.fairness.committing(mutations);
+    const known = this.watchers.fairness.committing(mutations);
     await this.pause();
     const failure = this.disk.isFull
       ? 'the disk is full'
       : this.isUnlucky(this.world.faults.commitFails) && 'the disk could not be written';
     if (failure !== false) {
       this.world.trace.note('commit fails', '', failure);
-      this.fairness.storeFailed();
+      this.watchers.fairness.storeFailed();
       throw new StoreWriteError(failure);
     }
     await this.write(mutations);
@@ -93,8 +94,13 @@ export class SimulatedStore implements Store {
 
   markRunning(started: readonly DispatchId[], ended: readonly DispatchId[]): void {
     if (!this.life.isAlive) return;
-    this.fairness.changed(started, ended);
-    if (this.isUnlucky(this.world.faults.markFails)) {
+    const { fairness, running } = this.watchers;
+    fairness.changed(started, ended);
+    running.ended(ended);
+    running.begun(started);
+    const fails = this.isUnlucky(this.world.faults.markFails);
+    running.noted(ended, !fails);
+    if (fails) {
       for (const id of started) this.disk.unmarked.add(id);
       throw new StoreError('the marks are stuck');
     }
@@ -159,9 +165,18 @@ export class SimulatedStore implements Store {
   }
 
   private async read<T>(what: string, look: () => Promise<T>): Promise<T> {
+    const done = this.watchers.running.reading();
+    try {
+      return await this.readNow(what, look);
+    } finally {
+      done();
+    }
+  }
+
+  private async readNow<T>(what: string, look: () => Promise<T>): Promise<T> {
     await this.pause();
     if (this.isUnlucky(this.world.faults.readFails)) {
-      this.fairness.storeFailed();
+      this.watchers.fairness.storeFailed();
       throw new StoreError(`the disk could not be read (${what})`);
     }
     const found = await look();

@@ -1,5 +1,6 @@
 import type { SchedulerOptions } from '../../lib/scheduler/index.js';
 import { policies, RemoteApplication } from './application.js';
+import { Casualties } from './casualties.js';
 import { Chance } from './chance.js';
 import { Client } from './client.js';
 import { Effects } from './effects.js';
@@ -47,6 +48,7 @@ export class World implements Surroundings {
   readonly client: Client;
   readonly ledger: Ledger;
   readonly disk: Disk;
+  readonly casualties = new Casualties();
   readonly remote: RemoteApplication;
   readonly endpoints: ReadonlyMap<string, Endpoint>;
   isChaotic = true;
@@ -75,7 +77,7 @@ export class World implements Surroundings {
     this.effects = new Effects(this.trace);
     this.client = new Client(this);
     const { retention } = this.options.scheduler;
-    this.ledger = new Ledger(this.programs, this.trace, this.client, this.wall, retention);
+    this.ledger = new Ledger(this.programs, this.trace, this.client, this.wall, retention, this.casualties);
     this.ledger.oracle = new Oracle(this.programs, {
       wasProduced: (value) => this.effects.wasProduced(value),
       rootEnded: (index, outcome) =>
@@ -119,6 +121,7 @@ export class World implements Surroundings {
   /** A process was killed, or could not start: another follows. */
   processEnded(process: SchedulerProcess): void {
     if (this.process === process) this.process = undefined;
+    this.casualties.died(process.running);
     this.disk.store.crash();
     this.queue.schedule(this.chance.between(0, 3_000), () => this.startProcess());
   }
@@ -129,7 +132,9 @@ export class World implements Surroundings {
     this.trace.note('start', '', this.changed ? 'changed code' : '');
     process.scheduler.start().then(
       () => {
-        if (process.life.isAlive) this.process = process;
+        if (!process.life.isAlive) return;
+        this.process = process;
+        this.casualties.started();
       },
       (error: unknown) => {
         if (!process.life.isAlive) return;
