@@ -6,7 +6,7 @@ import type { FunctionPolicy } from '../../lib/scheduler/index.js';
 import { Hearing } from './hearing.js';
 import { FOR_EVER, Interpreter, type Application } from './interpreter.js';
 import { Life, silence } from './life.js';
-import type { Endpoint } from './network.js';
+import type { Endpoint, Reply } from './network.js';
 import type { Outcome } from './oracle.js';
 import { FUNCTIONS, REMOTE, type Home, type Program } from './programs.js';
 import { SimulatedClock } from './simulated-clock.js';
@@ -123,13 +123,13 @@ export class RemoteApplication implements Endpoint {
     this.world.queue.schedule(0, () => former.runtime.close());
   }
 
-  serve(bytes: Uint8Array, incarnation: number): Promise<Uint8Array> {
+  serve(bytes: Uint8Array, incarnation: number): Promise<Reply> {
     const request = fromBinary(RunRequestSchema, bytes);
     const lost = new Promise<never>((_resolve, reject) => {
       this.lost.push(() => reject(new Error('the process has ended')));
     });
     const run = this.application.run(request, {}, incarnation);
-    return Promise.race([run.then(({ response }) => toBinary(RunResponseSchema, response)), lost]);
+    return Promise.race([run.then(({ response }) => ({ bytes: toBinary(RunResponseSchema, response) })), lost]);
   }
 
   /** Those who wait for an answer that will not come. */

@@ -47,7 +47,7 @@ export class Client implements Clients {
   /** Begins to do what clients do, at random times while the chaos lasts. */
   start(): void {
     const { queue, chance, faults, programs } = this.world;
-    const latest = programs.isCrowded ? 300 : faults.until * 0.6;
+    const latest = programs.isCrowded || this.world.strain !== undefined ? 300 : faults.until * 0.6;
     for (const [index, { root }] of this.dispatched.entries()) {
       const times = root.id === undefined ? 1 : chance.whole(1, 2);
       for (let time = 0; time < times; time++) {

@@ -27,6 +27,24 @@ export interface Faults {
   readonly deploys: number;
 }
 
+/** Where it is watched how calls are paced, that must follow from what the endpoint answers. */
+export function gentle(faults: Faults): Faults {
+  return {
+    ...faults,
+    commitFails: 0,
+    readFails: 0,
+    slowStore: 0,
+    markFails: 0,
+    requestLost: 0,
+    answerLost: 0,
+    requestTwice: 0,
+    late: 0,
+    crashes: faults.crashes.slice(0, 1),
+    jumps: 0,
+    fullDisks: 0,
+  };
+}
+
 export function faultsOf(chance: Chance): Faults {
   const maybe = (most: number): number => (chance.happens(0.4) ? chance.between(0, most) : 0);
   const some = (most: number): number => (chance.happens(0.4) ? chance.whole(1, most) : 0);

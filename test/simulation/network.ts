@@ -7,10 +7,16 @@ import type { Transport } from '../../lib/scheduler/index.js';
 import { silence, type Life } from './life.js';
 import type { Surroundings } from './simulated-store.js';
 
+export interface Reply {
+  readonly bytes: Uint8Array;
+  /** It asks to be left alone for so many milliseconds. */
+  readonly retryAfter?: number | undefined;
+}
+
 /** An application that is somewhere else: bytes in, bytes out. */
 export interface Endpoint {
   /** Rejects when the connection is lost. */
-  serve(request: Uint8Array, incarnation: number): Promise<Uint8Array>;
+  serve(request: Uint8Array, incarnation: number): Promise<Reply>;
 }
 
 /** A process's way to other applications: messages take time, are lost, come twice, overtake each other, come too late. */
@@ -41,9 +47,9 @@ export class Network implements Transport {
     await this.travel();
     if (this.isUnlucky(faults.requestLost)) return this.lose();
     if (this.isUnlucky(faults.requestTwice)) this.repeat(endpoint, bytes, incarnation);
-    let answer: Uint8Array;
+    let reply: Reply;
     try {
-      answer = await endpoint.serve(bytes, incarnation);
+      reply = await endpoint.serve(bytes, incarnation);
     } catch {
       return this.reset();
     }
@@ -52,7 +58,9 @@ export class Network implements Transport {
     this.effect('answer');
     if (!this.life.isAlive) return silence();
     try {
-      return { response: fromBinary(RunResponseSchema, answer) };
+      const { retryAfter } = reply;
+      const response = fromBinary(RunResponseSchema, reply.bytes);
+      return retryAfter === undefined ? { response } : { response, retryAfter };
     } catch {
       return failure(Status.INVALID_RESPONSE, 'the answer is no RunResponse');
     }

@@ -3,9 +3,10 @@ import type { Chance } from './chance.js';
 export const LOCAL = 'local:';
 export const REMOTE = 'http://remote';
 export const SCRIPTED = 'http://scripted';
+export const STRAINED = 'http://strained';
 
-/** Where a function runs: in the scheduler's process, in another application of ours, or in one that keeps no promise. */
-export type Home = typeof LOCAL | typeof REMOTE | typeof SCRIPTED;
+/** Where a function runs: in the scheduler's process, in another application of ours, in one that keeps no promise, or one that cannot take much. */
+export type Home = typeof LOCAL | typeof REMOTE | typeof SCRIPTED | typeof STRAINED;
 
 /** What a function does, as data, so that it can be carried out durably and be judged without. Each part has its own number. */
 export type Expression =
@@ -131,9 +132,16 @@ export class Programs {
   constructor(
     private readonly chance: Chance,
     private readonly order: Chance,
+    /** Calls of an endpoint that cannot take them all at once, and no others; 0: none. */
+    strained: number,
   ) {
-    this.isCrowded = order.happens(0.1);
+    this.isCrowded = order.happens(0.1) && strained === 0;
     this.priorities = order.pick<Programs['priorities']>([[5], [-5], [5, 20, -5]]);
+    if (strained > 0) {
+      this.isDeadly = false;
+      this.roots = this.strain(strained);
+      return;
+    }
     if (this.isCrowded) {
       this.isDeadly = false;
       this.roots = this.crowd();
@@ -163,6 +171,18 @@ export class Programs {
 
   get(id: number): Program | undefined {
     return this.programs[id];
+  }
+
+  private strain(calls: number): Root[] {
+    const program = this.add((id) => ({
+      ...EMPTY,
+      id,
+      home: STRAINED,
+      function: 'scripted',
+      script: { kind: 'value' },
+    }));
+    const root = { program, id: undefined, expiration: undefined, delay: undefined, priority: 0, key: undefined };
+    return Array.from({ length: calls }, () => root);
   }
 
   private crowd(): Root[] {

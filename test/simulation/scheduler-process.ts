@@ -9,6 +9,7 @@ import { Inspector } from './inspector.js';
 import { Life, silence } from './life.js';
 import { Network } from './network.js';
 import { LOCAL, REMOTE } from './programs.js';
+import { Restraint } from './restraint.js';
 import { SimulatedClock } from './simulated-clock.js';
 import { SimulatedStore } from './simulated-store.js';
 import type { World } from './world.js';
@@ -21,6 +22,7 @@ export class SchedulerProcess {
   readonly inspector: Inspector;
   readonly fairness: Fairness;
   readonly running: RunningCalls;
+  readonly restraint: Restraint | undefined;
   private effects = 0;
 
   constructor(
@@ -37,6 +39,7 @@ export class SchedulerProcess {
     this.inspector = new Inspector(ledger, disk, trace, options.scheduler, wall);
     const priorities = new Set(programs.roots.map(({ priority }) => priority)).size;
     this.fairness = new Fairness(ledger, client, trace, wall, queue, concurrency, priorities);
+    if (world.strain) this.restraint = new Restraint(world.strain, queue, trace, ledger, world.touched);
     this.scheduler = new Scheduler(
       {
         store: new SimulatedStore(disk, world, life, effect, this),
@@ -94,6 +97,7 @@ export class SchedulerProcess {
         end();
         // Where its live instance is gone, the same run is sent again.
         if (!answer.stateMissing) ended();
+        this.restraint?.ended(id, answer, options.signal);
         return answer;
       },
     };

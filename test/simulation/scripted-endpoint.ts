@@ -5,7 +5,7 @@ import { CallSchema } from '../../lib/gen/dispatch/sdk/v1/call_pb.js';
 import { RunRequestSchema, RunResponseSchema, type RunRequest } from '../../lib/gen/dispatch/sdk/v1/function_pb.js';
 import { pack, unpack } from '../../lib/values/index.js';
 import { silence } from './life.js';
-import type { Endpoint } from './network.js';
+import type { Endpoint, Reply } from './network.js';
 import { settled } from './oracle.js';
 import type { Program, Programs, ScriptedEnd } from './programs.js';
 import type { Trace } from './trace.js';
@@ -25,7 +25,11 @@ export class ScriptedEndpoint implements Endpoint {
     private readonly trace: Trace,
   ) {}
 
-  async serve(bytes: Uint8Array): Promise<Uint8Array> {
+  async serve(bytes: Uint8Array): Promise<Reply> {
+    return { bytes: await this.respond(bytes) };
+  }
+
+  private async respond(bytes: Uint8Array): Promise<Uint8Array> {
     const request = fromBinary(RunRequestSchema, bytes);
     const memory = this.remember(request);
     const program = this.programs.get(memory.program);
@@ -104,11 +108,11 @@ export class ScriptedEndpoint implements Endpoint {
   }
 }
 
-function answer(init: MessageInitShape<typeof RunResponseSchema>): Uint8Array {
+export function answer(init: MessageInitShape<typeof RunResponseSchema>): Uint8Array {
   return toBinary(RunResponseSchema, create(RunResponseSchema, init));
 }
 
-function exit(value: unknown): Uint8Array {
+export function exit(value: unknown): Uint8Array {
   const result = { output: pack(value, 'result') };
   return answer({ status: Status.OK, directive: { case: 'exit', value: { result } } });
 }

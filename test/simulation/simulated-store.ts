@@ -19,6 +19,7 @@ import type { EventQueue } from './event-queue.js';
 import type { Fairness } from './fairness.js';
 import type { Faults } from './faults.js';
 import type { Ledger } from './ledger.js';
+import type { Restraint } from './restraint.js';
 import { silence, type Life } from './life.js';
 import type { Trace } from './trace.js';
 
@@ -59,7 +60,11 @@ export class SimulatedStore implements Store {
     private readonly life: Life,
     /** Something that can be seen from outside is about to be done: the process may be killed here. */
     private readonly effect: (what: string) => void,
-    private readonly watchers: { readonly fairness: Fairness; readonly running: RunningCalls },
+    private readonly watchers: {
+      readonly fairness: Fairness;
+      readonly running: RunningCalls;
+      readonly restraint: Restraint | undefined;
+    },
   ) {}
 
   async open(): Promise<void> {
@@ -94,10 +99,11 @@ export class SimulatedStore implements Store {
 
   markRunning(started: readonly DispatchId[], ended: readonly DispatchId[]): void {
     if (!this.life.isAlive) return;
-    const { fairness, running } = this.watchers;
+    const { fairness, running, restraint } = this.watchers;
     fairness.changed(started, ended);
     running.ended(ended);
     running.begun(started);
+    restraint?.started(started);
     const fails = this.isUnlucky(this.world.faults.markFails);
     running.noted(ended, !fails);
     if (fails) {

@@ -1,17 +1,18 @@
-import type { SchedulerOptions } from '../../lib/scheduler/index.js';
+import type { DispatchId, SchedulerOptions } from '../../lib/scheduler/index.js';
 import { policies, RemoteApplication } from './application.js';
 import { Casualties } from './casualties.js';
 import { Chance } from './chance.js';
 import { Client } from './client.js';
 import { Effects } from './effects.js';
 import { EventQueue } from './event-queue.js';
-import { faultsOf, type Faults } from './faults.js';
+import { faultsOf, gentle, type Faults } from './faults.js';
 import { Ledger } from './ledger.js';
 import type { Endpoint } from './network.js';
 import { Oracle, type Outcome } from './oracle.js';
-import { Programs, REMOTE, SCRIPTED } from './programs.js';
+import { Programs, REMOTE, SCRIPTED, STRAINED } from './programs.js';
 import { SchedulerProcess } from './scheduler-process.js';
 import { ScriptedEndpoint } from './scripted-endpoint.js';
+import { strainOf, StrainedEndpoint, type Strain } from './strained-endpoint.js';
 import { WallClock } from './simulated-clock.js';
 import { Disk, type Surroundings } from './simulated-store.js';
 import { Trace } from './trace.js';
@@ -39,6 +40,7 @@ export interface WorldOptions {
 export class World implements Surroundings {
   readonly chance: Chance;
   readonly faults: Faults;
+  readonly strain: Strain | undefined;
   readonly programs: Programs;
   readonly options: WorldOptions;
   readonly queue: EventQueue;
@@ -49,8 +51,10 @@ export class World implements Surroundings {
   readonly ledger: Ledger;
   readonly disk: Disk;
   readonly casualties = new Casualties();
+  /** Calls of the strained endpoint that have begun to run. */
+  readonly touched = new Set<DispatchId>();
   readonly remote: RemoteApplication;
-  readonly endpoints: ReadonlyMap<string, Endpoint>;
+  readonly endpoints: Map<string, Endpoint>;
   isChaotic = true;
   /** The process that runs; undefined while none has started. */
   process: SchedulerProcess | undefined;
@@ -64,9 +68,12 @@ export class World implements Surroundings {
 
   constructor(readonly seed: number) {
     this.chance = new Chance(seed, 1);
-    this.faults = faultsOf(new Chance(seed, 2));
-    this.programs = new Programs(new Chance(seed, 3), new Chance(seed, 6));
-    this.options = optionsOf(new Chance(seed, 4), new Chance(seed, 7), this.programs.isCrowded);
+    this.strain = strainOf(new Chance(seed, 8));
+    const faults = faultsOf(new Chance(seed, 2));
+    this.faults = this.strain ? gentle(faults) : faults;
+    this.programs = new Programs(new Chance(seed, 3), new Chance(seed, 6), this.strain?.calls ?? 0);
+    const options = optionsOf(new Chance(seed, 4), new Chance(seed, 7), this.programs.isCrowded);
+    this.options = this.strain ? unlimited(options) : options;
     this.crashes = [...this.faults.crashes];
     this.queue = new EventQueue(new Chance(seed, 5).random);
     this.wall = new WallClock(this.queue);
@@ -95,6 +102,7 @@ export class World implements Surroundings {
       [REMOTE, this.remote],
       [SCRIPTED, new ScriptedEndpoint(this.programs, this.trace)],
     ]);
+    if (this.strain) this.endpoints.set(STRAINED, new StrainedEndpoint(this.strain, this.queue));
   }
 
   /** Lets it all happen, from the first dispatch until the store is empty again. Throws the first violation. */
@@ -255,6 +263,7 @@ export class World implements Surroundings {
       await drained();
       // Timers run down whatever the clock is set to, so that nobody can say when what is due is started.
       if (this.faults.jumps === 0) this.process?.fairness.look();
+      this.process?.restraint?.look();
       if (this.trace.violation) throw this.trace.report(this.seed);
     }
   }
@@ -295,4 +304,9 @@ function optionsOf(chance: Chance, scarcity: Chance, isCrowded: boolean): WorldO
     maxLive: chance.happens(0.25) ? chance.whole(1, 4) : undefined,
     callsPerCommit: chance.pick([1, 3, 500]),
   };
+}
+
+/** Nothing is in the way but what an endpoint can take. */
+function unlimited(options: WorldOptions): WorldOptions {
+  return { ...options, scheduler: { ...options.scheduler, concurrency: 100, endpoints: {} } };
 }

@@ -50,7 +50,10 @@ export class Pace {
   private down = false;
   /** It was up when it answered this run: older ones that are lost say nothing any more. */
   private upAt = 0;
-  private restsUntil: Timestamp = -Infinity;
+  /** The pause before the next try, or the patience with the one that is under way. */
+  private pausesUntil: Timestamp = -Infinity;
+  /** Until when it asked to be left alone, whatever else is known of it. */
+  private askedUntil: Timestamp = -Infinity;
   /** The limit before it was last cut. */
   private tooMuch = Infinity;
   /** The limit stays below what was too much until then. */
@@ -70,12 +73,13 @@ export class Pace {
 
   /** It is to be left alone until then. */
   restEnd(now: Timestamp): Timestamp | undefined {
-    return this.restsUntil > now ? this.restsUntil : undefined;
+    const end = Math.max(this.pausesUntil, this.askedUntil);
+    return end > now ? end : undefined;
   }
 
   /** Whether it may be given another run beside those in flight. */
   admits(running: number, now: Timestamp): boolean {
-    if (this.restsUntil > now || running >= this.ceiling) return false;
+    if (this.restEnd(now) !== undefined || running >= this.ceiling) return false;
     return this.down || running < Math.floor(this.limit);
   }
 
@@ -83,7 +87,7 @@ export class Pace {
   began(fence: number, now: Timestamp): void {
     if (!this.down) return;
     this.trial = fence;
-    this.restsUntil = now + PATIENCE;
+    this.pausesUntil = now + PATIENCE;
   }
 
   /** A run is over. Where it was given up here, what the endpoint would have answered is not known. */
@@ -118,7 +122,7 @@ export class Pace {
   /** It asked to be left alone for that long. */
   restFor(duration: Milliseconds, now: Timestamp): void {
     const end = now + Math.min(duration, LONGEST_REST);
-    this.restsUntil = Math.max(this.restsUntil, end);
+    this.askedUntil = Math.max(this.askedUntil, end);
     this.contentUntil = Math.max(this.contentUntil, end + Math.min(duration * CONTENT_FACTOR, LONGEST_CONTENT));
   }
 
@@ -130,7 +134,7 @@ export class Pace {
     this.cutAt = fence - 1;
     this.trial = 0;
     this.tries = 0;
-    this.restsUntil = -Infinity;
+    this.pausesUntil = -Infinity;
     this.doubles = true;
     // Tries that still hang must not keep others from running.
     this.limit = Math.min(this.ceiling, running);
@@ -151,7 +155,7 @@ export class Pace {
     const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.tries);
     this.tries += 1;
     this.trial = 0;
-    this.restsUntil = now + Math.round(pause * (0.5 + this.random() / 2));
+    this.pausesUntil = now + Math.round(pause * (0.5 + this.random() / 2));
   }
 
   private grow(now: Timestamp): void {

@@ -162,6 +162,21 @@ describe('an endpoint elsewhere', () => {
     expect(endpoint.averageConcurrency).toBeGreaterThan(30);
   });
 
+  it('is left alone for as long as it asks, though requests beside that one are lost', async () => {
+    const times: number[] = [];
+    const start = world.clock.now();
+    world.define('f', () => {
+      times.push(world.clock.now() - start);
+      if (times.length === 1) return { ...failed(Status.TEMPORARY_ERROR), retryAfter: 30_000 };
+      return times.length <= 10 ? failed(Status.TCP_ERROR) : exit();
+    });
+    await flood('f', 10);
+    await pass(29 * SECOND);
+    expect(times).toEqual(Array.from({ length: 10 }, () => 0));
+    await pass(10 * MINUTE);
+    expect((await world.scheduler.list({ state: 'succeeded' }, { limit: 20 })).calls).toHaveLength(10);
+  });
+
   it('is not slowed down by what its functions fail with themselves', async () => {
     const endpoint = model('good', { latency: 100 });
     world.define('bad', () => ({ ...failed(Status.TCP_ERROR), ran: true }));
