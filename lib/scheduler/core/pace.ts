@@ -136,6 +136,9 @@ export class Pace {
     this.tries = 0;
     this.pausesUntil = -Infinity;
     this.doubles = true;
+    // What it could take while it was going down says nothing of what it can take now.
+    this.tooMuch = Infinity;
+    this.contentUntil = -Infinity;
     // Tries that still hang must not keep others from running.
     this.limit = Math.min(this.ceiling, running);
   }

@@ -162,6 +162,22 @@ describe('an endpoint elsewhere', () => {
     expect(endpoint.averageConcurrency).toBeGreaterThan(30);
   });
 
+  it('that asked for a rest while it was down is soon given as much as before once it is back', async () => {
+    let isDown = true;
+    const endpoint = model('f', { latency: 250 });
+    world.define('g', () => {
+      if (isDown) return { ...failed(Status.TEMPORARY_ERROR), retryAfter: 15_000 };
+      return endpoint.run();
+    });
+    await flood('g', 2_000);
+    await pass(MINUTE);
+    isDown = false;
+    await pass(20 * SECOND);
+    endpoint.forget();
+    await pass(2 * SECOND);
+    expect(endpoint.averageConcurrency).toBeGreaterThan(20);
+  });
+
   it('is left alone for as long as it asks, though requests beside that one are lost', async () => {
     const times: number[] = [];
     const start = world.clock.now();
