@@ -389,6 +389,8 @@ export interface SharedStore extends Store {
   shareKeys(wanting: readonly KeyedCall[], leaving: readonly KeyedCall[]): Promise<DispatchId[]>;
   /** How these calls have ended; those that are unknown are left out. */
   ends(ids: readonly DispatchId[]): Promise<CallEnd[]>;
+  /** Removes what nobody can reach any more: of processes that are gone, and of calls that have ended. */
+  sweep(): Promise<void>;
   /** How many other processes share the work. */
   others(): Promise<number>;
   /** The listener hears of the ends of these calls from now on, until `unwatch`. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { UNPLACED, type ClaimableFunctions, type Mutation } from '../../lib/scheduler/store.js';
 import { childCall, finished, idOf, rootCall, targetOf } from './calls.js';
+import { until } from '../support/fleet.js';
 import { TestStores } from '../support/test-stores.js';
 
 const stores = TestStores.use();
@@ -91,6 +92,27 @@ describe('processes that share a store', () => {
     await store.commit([finished(root)]);
     await store.commit([finished(child, { inbox: UNPLACED })]);
     expect((await store.get(child))?.finished?.inbox).toBe(0);
+  });
+
+  it('leave no result behind when a call and a branch of it end at the same moment', async () => {
+    const [first, second] = [await open(), await open()];
+    const [root, child, other] = [idOf(1), idOf(2), idOf(3)];
+    await first.commit([rootCall(root), branchCall(child, root), branchCall(other, root)]);
+    await second.claim(2, EVERYTHING);
+    const unplaced = () =>
+      stores.database.query(`SELECT id FROM ${stores.schema}.calls WHERE inbox < 0 AND finished_at IS NOT NULL`);
+    // The commit that ends the root has looked for results when it is held up, and is not there to be seen.
+    await stores.database.query('BEGIN');
+    await stores.database.query(`LOCK TABLE ${stores.schema}.cancellations IN SHARE MODE`);
+    const ending = first.commit([finished(root)], { placed: [], cancelled: [other], deaf: [root], released: [] });
+    await until(async () => (await stores.database.query('SELECT FROM pg_locks WHERE NOT granted')).length > 0);
+    await second.commit([finished(child, { inbox: UNPLACED })]);
+    await stores.database.query('COMMIT');
+    await ending;
+    expect(await unplaced()).toEqual([{ id: child }]);
+
+    await first.sweep();
+    expect(await unplaced()).toEqual([]);
   });
 
   it('have whoever claims a branch cancel it, where that was asked for', async () => {

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach } from '@jest/globals';
 import type { PostgresStoreOptions } from '../../lib/scheduler/index.js';
-import { MortalStore, TestDatabase } from './postgres.js';
+import { MortalStore, schemaOf, TestDatabase } from './postgres.js';
 
 /** The stores of a test file, on a database of its own: those of one test share tables that are empty at its beginning. */
 export class TestStores {
-  private readonly opened: MortalStore[] = [];
-  private database: TestDatabase | undefined;
+  private readonly stores: MortalStore[] = [];
+  private opened: TestDatabase | undefined;
   private url = '';
 
   private constructor() {}
@@ -14,22 +14,31 @@ export class TestStores {
   static use(): TestStores {
     const stores = new TestStores();
     beforeAll(async () => {
-      stores.database = await TestDatabase.open();
+      stores.opened = await TestDatabase.open();
     });
     beforeEach(() => {
-      stores.url = stores.database?.newUrl() ?? '';
+      stores.url = stores.database.newUrl();
     });
     afterEach(async () => {
-      await Promise.allSettled(stores.opened.splice(0).map((store) => store.close()));
+      await Promise.allSettled(stores.stores.splice(0).map((store) => store.close()));
     });
-    afterAll(() => stores.database?.close());
+    afterAll(() => stores.database.close());
     return stores;
   }
 
+  get database(): TestDatabase {
+    if (this.opened === undefined) throw new Error('the database is open only while tests run');
+    return this.opened;
+  }
+
+  /** That of the running test's tables. */
+  get schema(): string {
+    return schemaOf(this.url);
+  }
+
   async open(options?: PostgresStoreOptions): Promise<MortalStore> {
-    if (this.database === undefined) throw new Error('stores are opened only while tests run');
     const store = new MortalStore(this.database, this.url, options);
-    this.opened.push(store);
+    this.stores.push(store);
     await store.open();
     return store;
   }

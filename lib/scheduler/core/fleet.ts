@@ -142,6 +142,11 @@ export class Fleet implements SharedStoreListener {
     if (this.hasMore && this.allowance > 0) this.claim();
   }
 
+  /** Removes what is left behind in the store. */
+  sweep(): Promise<void> {
+    return this.store.sweep();
+  }
+
   /** Has the process that has the call cancel it. */
   cancel(id: DispatchId): Promise<void> {
     return this.store.requestCancel(id);

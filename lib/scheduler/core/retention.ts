@@ -4,7 +4,7 @@ import { Task } from './timers.js';
 /** Calls that are removed at a time, so that no commit takes more than some milliseconds. */
 const SLICE = 500;
 
-/** Removes trees whose root finished long ago. */
+/** Removes trees whose root finished long ago, and what else nobody can reach. */
 export class Retention {
   /** Slices that were removed, or could not be. */
   slices = 0;
@@ -14,12 +14,13 @@ export class Retention {
 
   start(): void {
     const { settings, timers, clock } = this.core;
-    if (settings.retention !== Infinity) timers.set(this.sweep, clock.now() + settings.purgeInterval);
+    if (settings.retention !== Infinity || this.core.fleet) timers.set(this.sweep, clock.now() + settings.purgeInterval);
   }
 
   private async purge(): Promise<void> {
     try {
       while (this.core.active && (await this.purgeSlice()));
+      if (this.core.active) await this.core.fleet?.sweep();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.core.log.warn(`Old calls could not be removed: ${reason}. It is tried again in some minutes.`);
@@ -30,6 +31,7 @@ export class Retention {
   /** Whether there may be more. */
   private async purgeSlice(): Promise<boolean> {
     const { store, settings, clock, records, purging, commits, waits } = this.core;
+    if (settings.retention === Infinity) return false;
     const ids = await store.finishedBefore(clock.now() - settings.retention, SLICE);
     if (ids.length === 0 || !this.core.active) return false;
     // A call that has only just ended, or begins again, would be left behind without its tree: that has time.

@@ -300,6 +300,10 @@ export class PostgresStore implements JoiningStore {
     });
   }
 
+  sweep(): Promise<void> {
+    return this.use((session) => session.sweep());
+  }
+
   async others(): Promise<number> {
     const { process } = this.requireOpen();
     return this.read(async (connection, statements) => {

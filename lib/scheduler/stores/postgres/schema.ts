@@ -9,6 +9,7 @@ const MIGRATIONS: readonly ((schema: string) => string)[] = [
   fairClaims,
   branches,
   sharedKeys,
+  knownServers,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
@@ -173,6 +174,18 @@ function branches(schema: string): string {
   CREATE INDEX unfinished_members ON ${schema}.calls (owner, root) WHERE finished_at IS NULL AND NOT head;
   CREATE INDEX unfinished_branches ON ${schema}.calls (branch) WHERE finished_at IS NULL AND branch IS NOT NULL;
   CREATE INDEX unplaced_results ON ${schema}.calls (parent) WHERE inbox < 0;
+  `;
+}
+
+/**
+ * Which server, by its start, each process has found when it connected, and since when: one that has taken the place of
+ * another has been running all along, and nobody could renew a lease before it was promoted.
+ */
+function knownServers(schema: string): string {
+  return `
+  ALTER TABLE ${schema}.processes
+    ADD COLUMN server timestamptz NOT NULL DEFAULT pg_postmaster_start_time(),
+    ADD COLUMN server_since timestamptz NOT NULL DEFAULT clock_timestamp();
   `;
 }
 

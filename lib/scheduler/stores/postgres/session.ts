@@ -96,12 +96,7 @@ export class Session {
   static async open(parts: SessionParts, first: Connection): Promise<Session> {
     const { statements, runs, lease } = parts;
     const { rows } = await first.run(statements.register, [`${hostname()} pid ${process.pid}`, runs, lease]);
-    await first.run(statements.forgetEnded);
-    await first.run(statements.forgetMarks);
-    await first.run(statements.forgetWaits);
-    await first.run(statements.forgetRegistrations);
-    await first.run(statements.dropResultsOfEnded);
-    await first.run(statements.forgetKeys);
+    await sweep(first, statements);
     const session = new Session(parts, number(rows[0]?.[0]), text(rows[0]?.[1]));
     try {
       await session.control.get();
@@ -110,6 +105,15 @@ export class Session {
       throw error;
     }
     return session;
+  }
+
+  /** Removes what nobody can reach: one process does, the one that has been here longest. */
+  sweep(): Promise<void> {
+    const { statements } = this.parts;
+    return this.tell(async (connection) => {
+      const { rows } = await connection.run(statements.isOldest, [this.process]);
+      if (rows[0]?.[0] === true) await sweep(connection, statements);
+    });
   }
 
   /** Declares processes dead whose lease has run out. */
@@ -195,6 +199,7 @@ export class Session {
         },
       },
     );
+    await control.run(statements.noteServer, [this.process]);
     // What was told while nobody listened is not told again.
     void control.run(statements.watch, [arrays.texts([...this.watched]), this.process]).catch(() => undefined);
     for (const id of this.watched) listener.ended(id);
@@ -205,6 +210,17 @@ export class Session {
     queueMicrotask(() => this.marks.flush());
     return control;
   }
+}
+
+/** What processes that are no more have left behind, and what has been left of calls that have ended. */
+async function sweep(connection: Connection, statements: Statements): Promise<void> {
+  await connection.run(statements.forgetEnded);
+  await connection.run(statements.forgetMarks);
+  await connection.run(statements.forgetWaits);
+  await connection.run(statements.forgetRegistrations);
+  await connection.run(statements.dropResultsOfEnded);
+  await connection.run(statements.forgetKeys);
+  await connection.run(statements.forgetCancels, ['{}']);
 }
 
 function tellOwn(listener: SharedStoreListener, payload: string): void {

@@ -285,15 +285,24 @@ function sqlOf(schema: string) {
     /** Waits for a commit of this process that the server may still be carrying out on a connection that broke. */
     lastCommit: `SELECT commits FROM ${processes} WHERE id = $1 FOR UPDATE`,
     endProcess: `UPDATE ${processes} SET ended_at = clock_timestamp() WHERE id = $1 AND ended_at IS NULL`,
-    /** A process in the middle of a commit is alive. None could renew its lease while the server was down. */
+    /** The process has found another server than before. */
+    noteServer: `
+      UPDATE ${processes} SET server = pg_postmaster_start_time(), server_since = clock_timestamp()
+      WHERE id = $1 AND server <> pg_postmaster_start_time()`,
+    /**
+     * A process in the middle of a commit is alive. None could renew its lease before this server was up: that is known of
+     * the time since the first of them found it.
+     */
     endExpired: `
       UPDATE ${processes} SET ended_at = clock_timestamp()
       WHERE id IN (
         SELECT id FROM ${processes}
         WHERE ended_at IS NULL AND lease_until < clock_timestamp() AND id <> $1
-          AND pg_postmaster_start_time() < clock_timestamp() - $2 * interval '1 ms'
+          AND clock_timestamp() - $2 * interval '1 ms' > (
+            SELECT min(server_since) FROM ${processes} WHERE server = pg_postmaster_start_time())
         FOR UPDATE SKIP LOCKED)
       RETURNING id, name`,
+    isOldest: `SELECT $1 = (SELECT min(id) FROM ${processes} WHERE ended_at IS NULL)`,
     forgetEnded: `
       DELETE FROM ${processes} AS process
       WHERE ended_at < clock_timestamp() - interval '1 day'
