@@ -1,4 +1,7 @@
-/** Where the thread of a store begins: opens its database, and answers what is asked of it, in order. */
+/**
+ * Where the thread of a store begins: opens its database, and answers what is asked of it, in order. It starts quickly because
+ * it loads nothing else: messages are encoded and decoded on the other side.
+ */
 import { parentPort, workerData } from 'node:worker_threads';
 import { answer } from './database.handle.js';
 import { toMessage, type DatabaseLocation, type DatabaseRequest, type DatabaseResponse } from './database.messages.js';

@@ -18,7 +18,7 @@ import { storeError } from './errors.js';
 import { FileLock } from './file.lock.js';
 import { callRow, undeliveredResult } from './rows.js';
 import { RunningMarks } from './running.marks.js';
-import { TapeRecorder } from './tape.js';
+import { TapeRecorder } from './tape.recorder.js';
 
 export interface SqliteStoreOptions {
   /** How many milliseconds `open` waits for another process to let go of the file. Default: 10,000, so that a restart may overlap. */
