@@ -50,6 +50,7 @@ export class Children {
     const now = this.core.clock.now();
     const progress = freshProgress(now, 1);
     let highest = parent.highestCorrelation;
+    const early: CallRecord[] = [];
     for (const [id, call] of children) {
       const header = this.headerOf(parent, id, call, now);
       if (highest !== undefined && call.correlationId > highest) highest = call.correlationId;
@@ -69,10 +70,12 @@ export class Children {
       parent.outstanding += 1;
       if (this.mayStartEarly(run, child)) {
         child.speculative = true;
-        this.core.readiness.evaluate(child);
+        early.push(child);
       }
     }
     parent.highestCorrelation = highest;
+    // Only now: one whose time is up may end the parent, and that cancels all of them.
+    for (const child of early) this.core.readiness.evaluate(child);
   }
 
   private async withoutKnown(made: Map<DispatchId, Call>, doubtful: readonly DispatchId[]): Promise<NewChildren> {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Status } from '../../../lib/errors/index.js';
 import { turns } from '../../support/manual-clock.js';
-import { callOf, exit, joins, poll, read, resultsOf, World } from './world.js';
+import { callOf, exit, joins, LOCAL, poll, read, resultsOf, World } from './world.js';
 
 describe('a call that expires', () => {
   let world: World;
@@ -78,6 +78,21 @@ describe('a call that expires', () => {
     expect((await unfinished()).map((call) => call.cancelling)).toEqual([true, true]);
     await world.advance(60_000);
     expect(await unfinished()).toEqual([]);
+  });
+
+  it('takes those with it that it calls at the very end', async () => {
+    world.scheduler.setFunctions(LOCAL, [{ name: 'careful', startAfterCommit: true }]);
+    world.define('child', () => exit());
+    world.define('f', () => {
+      world.clock.set(world.clock.now() + 2_000);
+      return poll({ calls: ['child', 'careful'].map((name, id) => callOf({ id, function: name })) });
+    });
+    const id = await world.dispatch('f', { expiration: 1_000 });
+    await expectExpired(id);
+    await world.idle();
+    const { calls } = await world.scheduler.list({ parentId: id });
+    expect(calls.map(({ state }) => state)).toEqual(['cancelled', 'cancelled']);
+    expect(world.requests).toHaveLength(1);
   });
 
   it('gives its parent a result', async () => {
