@@ -23,9 +23,9 @@ export interface DispatchFunctionOptions {
    */
   retry?: Omit<RetryPolicy, 'initial' | 'max'> & { initial?: DurationInput; max?: DurationInput };
   /**
-   * How many runs of this function may be in flight at once in this process: a number, or `{ runs, perKey }`, where
-   * `perKey` is how many calls with the same key (`client.with({ key })`) may go on at once, each from its start to its
-   * end. Default: no limit of its own, and 1 for each key.
+   * How many runs of this function may be in flight at once, in all processes that share a store: a number, or
+   * `{ runs, perKey }`, where `perKey` is how many calls with the same key (`client.with({ key })`) may go on at once, each
+   * from its start to its end. Default: no limit of its own, and 1 for each key.
    */
   concurrency?: number | FunctionConcurrency;
   /** How long one run may take, until it exits or suspends. Its AbortSignal fires then and the run counts as a timeout. Default: 10 min. */

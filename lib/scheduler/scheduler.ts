@@ -163,6 +163,7 @@ export class Scheduler {
   setFunctions(endpoint: string, policies: readonly FunctionPolicy[]): void {
     const { core } = this;
     core.functions.setPolicies(endpoint, policies);
+    core.fleet?.slots.limitsChanged();
     if (!core.active) return;
     for (const entry of core.functions.entriesOf(endpoint)) {
       entry.resume();

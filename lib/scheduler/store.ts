@@ -306,7 +306,7 @@ export interface ClaimableFunctions {
     readonly endpoint: string;
     readonly function: string;
     /** Calls of it that are claimed at a time, at most. Default: any number. */
-    readonly most?: number;
+    readonly most?: number | undefined;
   }[];
 }
 
@@ -318,6 +318,30 @@ export interface KeyedCall {
   readonly key: string;
   /** Calls of the function that may have the key at a time. */
   readonly perKey: number;
+}
+
+/** What a process wants of the runs that a function may have in all processes together. */
+export interface SlotDemand {
+  readonly endpoint: string;
+  readonly function: string;
+  /** How many there may be, as far as this process knows: the least that any declares holds. */
+  readonly limit: number;
+  /** Runs that it could have at the same time, with those in flight. */
+  readonly wanted: number;
+  /** Runs that it may have until it is answered: never more than `held` was. */
+  readonly inUse: number;
+  /** It has had its turn: where there is not a slot for each, others come first. */
+  readonly yields: boolean;
+}
+
+/** What it has of them. */
+export interface SlotShare {
+  /** Runs that it may have from now on. */
+  readonly slots: number;
+  /** What others count for it: more than `slots` while more are in use. Say so when they are not any more. */
+  readonly held: number;
+  /** What others wait for: nothing, slots that have no use here, or their turn with those that have. */
+  readonly others: 'content' | 'want more' | 'want a turn';
 }
 
 /** What a store tells the process that it works for. It may be told at any time while the store is open. */
@@ -334,6 +358,8 @@ export interface SharedStoreListener {
   cancelRequested(): void;
   /** A call that was in line has its key. */
   keyGiven(id: DispatchId): void;
+  /** Other processes want slots that this one has, or have given back some that it waits for. */
+  slotsChanged(): void;
   /** Others may have taken over the calls of this process: see `StoreOwnershipLostError`. */
   ownershipLost(): void;
   /** One line for the log. */
@@ -360,8 +386,8 @@ export interface SharedStore extends Store {
    * again under each new identity.
    */
   register(functions: readonly Registration[]): Promise<void>;
-  /** What the other processes have registered that are alive. */
-  registeredElsewhere(): Promise<RegisteredFunction[]>;
+  /** What the other processes have registered that are alive: once, with the lowest limits of those that declare any. */
+  registeredElsewhere(): Promise<Registration[]>;
   /**
    * Functions that no living process has, and of which calls wait. Of all processes only one is told: the one that has been
    * there longest.
@@ -387,6 +413,13 @@ export interface SharedStore extends Store {
    * @returns calls of this process that have any of these keys now; the listener hears of others once they have
    */
   shareKeys(wanting: readonly KeyedCall[], leaving: readonly KeyedCall[]): Promise<DispatchId[]>;
+  /**
+   * Divides the runs that functions may have among the processes that want some: `held` of all that are there is never more
+   * than the limit. The listeners of those who get more by it, or are to give some back, hear of it.
+   *
+   * @returns what this process has, in the order of the demands
+   */
+  shareSlots(demands: readonly SlotDemand[]): Promise<SlotShare[]>;
   /** How these calls have ended; those that are unknown are left out. */
   ends(ids: readonly DispatchId[]): Promise<CallEnd[]>;
   /** Removes what nobody can reach any more: of processes that are gone, and of calls that have ended. */

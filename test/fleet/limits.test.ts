@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { setTimeout as delay } from 'node:timers/promises';
-import { until } from '../support/fleet.js';
+import { until, type Member } from '../support/fleet.js';
 import { TestFleet } from '../support/test-fleet.js';
-import { Deferred, exit, inputOf, text, type Script } from '../unit/scheduler/world.js';
+import { Deferred, exit, inputOf, LOCAL, text, type Script } from '../unit/scheduler/world.js';
 
 const fleet = TestFleet.use();
 const start: TestFleet['start'] = (functions, options) => fleet.start(functions, options);
@@ -93,5 +93,123 @@ describe('keys of schedulers on one PostgreSQL database', () => {
     gate.resolve();
     expect(await second.result(next)).toBe('held');
     expect(await second.scheduler.wait(cancelled)).toMatchObject({ state: 'cancelled' });
+  });
+});
+
+describe('limits of functions of schedulers on one PostgreSQL database', () => {
+  const limited = (concurrency: number) => ({ policies: [{ name: 'work', concurrency }] });
+  const run = (members: readonly Member[], each: number) =>
+    Promise.all(
+      members.flatMap((member) =>
+        Array.from({ length: each }, async () => member.result(await member.dispatch('work', { input: text('run') }))),
+      ),
+    );
+  const startAll = (script: Script, concurrency: number, count: number) =>
+    Promise.all(Array.from({ length: count }, () => start({ work: script }, limited(concurrency))));
+
+  it('hold across all of them, and are used', async () => {
+    const counter = new Counter();
+    await run(await startAll(counter.script, 4, 3), 60);
+    expect(counter.most).toEqual({ run: 4 });
+  });
+
+  it('hold where there are fewer runs than processes, and each process has its turns', async () => {
+    const counter = new Counter();
+    const members = await startAll(counter.script, 1, 3);
+    await run(members, 150);
+    expect(counter.most).toEqual({ run: 1 });
+    for (const { runs } of members) expect(runs.length).toBeGreaterThan(0);
+  });
+
+  it('hold while processes come and go', async () => {
+    const counter = new Counter();
+    const stays = await start({ work: counter.script }, limited(3));
+    const all = run([stays], 200);
+    for (let n = 0; n < 4; n++) {
+      const guest = await start({ work: counter.script }, limited(3));
+      await run([guest], 10);
+      await guest.stop();
+    }
+    await all;
+    expect(counter.most).toEqual({ run: 3 });
+  });
+
+  it('are the lowest that any of them declares, while it is there', async () => {
+    const gate = new Deferred<void>();
+    const counter = { now: 0, most: 0 };
+    const work: Script = async (request) => {
+      counter.now += 1;
+      counter.most = Math.max(counter.most, counter.now);
+      if (inputOf(request) === 'long') await gate.promise;
+      else await delay(2);
+      counter.now -= 1;
+      return exit('done');
+    };
+    const careful = await start({ work }, limited(2));
+    const careless = await start({ work });
+    await run([careless], 50);
+    expect(counter.most).toBe(2);
+    await careful.stop();
+    const ids = await Promise.all(Array.from({ length: 6 }, () => careless.dispatch('work', { input: text('long') })));
+    await until(() => counter.now === 6);
+    gate.resolve();
+    await Promise.all(ids.map((id) => careless.result(id)));
+  });
+
+  it('are the other process’s where one has no work', async () => {
+    const gate = new Deferred<void>();
+    let running = 0;
+    const work: Script = async (request) => {
+      running += 1;
+      if (inputOf(request) === 'long') await gate.promise;
+      running -= 1;
+      return exit('done');
+    };
+    const [first, second] = [await start({ work }, limited(4)), await start({ work }, limited(4))];
+    await run([first], 20);
+    const long = await Promise.all(Array.from({ length: 6 }, () => second.dispatch('work', { input: text('long') })));
+    await until(() => running === 4);
+    gate.resolve();
+    await Promise.all(long.map((id) => second.result(id)));
+  });
+
+  it('are free again when the process that has them dies', async () => {
+    const gate = new Deferred<void>();
+    const work: Script = async (request) => {
+      if (inputOf(request) === 'long') await gate.promise;
+      return exit('done');
+    };
+    const first = await start({ work }, limited(1));
+    const long = await first.dispatch('work', { input: text('long') });
+    await until(() => first.runs.length === 1);
+    const second = await start({ work }, limited(1));
+    const waits = await second.dispatch('work', { input: text('short') });
+    await until(async () => (await second.scheduler.get(waits))?.waitsFor === 'turn');
+    gate.resolve();
+    await fleet.endFirstProcess();
+    expect(await second.result(waits)).toBe('done');
+    expect(await second.result(long)).toBe('done');
+  });
+
+  it('leave calls of functions without one alone', async () => {
+    const gate = new Deferred<void>();
+    const held: Script = async () => {
+      await gate.promise;
+      return exit('held');
+    };
+    const functions = { held, free: () => exit('free') };
+    const policies = [{ name: 'held', concurrency: 1 }];
+    const members = [
+      await start(functions, { policies, scheduler: { concurrency: 2 } }),
+      await start(functions, { policies }),
+    ];
+    const client = await start({}, { scheduler: { run: false } });
+    const many = Array.from({ length: 500 }, () => ({ endpoint: LOCAL, function: 'held' }));
+    const ids = await client.scheduler.dispatch(many);
+    await until(() => members.some(({ runs }) => runs.includes('held')));
+    expect(await client.result(await client.dispatch('free'))).toBe('free');
+    gate.resolve();
+    await Promise.all(ids.map((id) => client.result(id)));
+    expect(members.flatMap(({ runs }) => runs).filter((name) => name === 'held')).toHaveLength(many.length);
   });
 });

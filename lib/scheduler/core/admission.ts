@@ -166,6 +166,7 @@ export class Admission {
     const run = this.core.runs.begin(record, fn.policy(record.version));
     this.running.add(run);
     fn.running += 1;
+    fn.started += 1;
     fn.host.running += 1;
     this.core.pacing.began(run);
     this.startedThisTurn += 1;

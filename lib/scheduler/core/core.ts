@@ -164,8 +164,8 @@ export class Core implements CommitHost, RunHost {
     const { commits, admission, outage, nativeWaits } = this;
     // While the store is given time to recover, what is ready or unwritten waits for nothing but the clock.
     const isWritten = commits.isIdle || (outage.isPaused && commits.isResting);
-    const hasKeys = this.fleet?.keys.isIdle ?? true;
-    if (isWritten && admission.isIdle && !nativeWaits.isLooking && hasKeys) this.endIdling();
+    const hasShares = this.fleet === undefined || (this.fleet.keys.isIdle && this.fleet.slots.isIdle);
+    if (isWritten && admission.isIdle && !nativeWaits.isLooking && hasShares) this.endIdling();
   }
 
   /** Nobody is to wait for idleness any more. */

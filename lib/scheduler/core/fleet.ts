@@ -18,6 +18,7 @@ import { Departures } from './departures.js';
 import type { Milliseconds } from './options.js';
 import type { CallRecord } from './record.js';
 import { adopt } from './recovery.js';
+import { Slots } from './slots.js';
 import { Task } from './timers.js';
 import { Unserved } from './unserved.js';
 import { Watches } from './watches.js';
@@ -43,6 +44,7 @@ export class Fleet implements SharedStoreListener {
   readonly branches: Branches;
   readonly departures: Departures;
   readonly keys: KeyLine;
+  readonly slots: Slots;
   private readonly neighbours: Neighbours;
   private readonly unserved: Unserved;
   private readonly poll = new Task(() => void this.look());
@@ -71,13 +73,14 @@ export class Fleet implements SharedStoreListener {
     this.neighbours = new Neighbours(store);
     this.departures = new Departures(core, this.neighbours);
     this.unserved = new Unserved(core, store);
+    this.slots = new Slots(core, store, this.neighbours);
   }
 
   async open(): Promise<void> {
     await this.store.open({ runs: this.core.settings.run, listener: this });
     this.isOpen = true;
     await this.register();
-    await this.neighbours.look();
+    await this.lookAtNeighbours();
     this.schedule();
   }
 
@@ -106,7 +109,8 @@ export class Fleet implements SharedStoreListener {
     const { core } = this;
     if (!core.settings.run || !core.active) return true;
     if (!core.functions.runsHere(endpoint, name)) return true;
-    return this.neighbours.count > 0 && this.room - core.commits.backlog <= 0;
+    if (this.neighbours.count === 0) return false;
+    return this.slots.isCrowded(endpoint, name) || this.room - core.commits.backlog <= 0;
   }
 
   /** Whether a new child is for any process to claim, and begins a branch. */
@@ -139,6 +143,8 @@ export class Fleet implements SharedStoreListener {
   turn(): void {
     this.measurePace();
     this.keys.flush();
+    this.slots.flush();
+    if (this.slots.takeRoom()) this.hasMore = true;
     if (this.hasMore && this.allowance > 0) this.claim();
   }
 
@@ -158,7 +164,7 @@ export class Fleet implements SharedStoreListener {
   }
 
   functionsChanged(): void {
-    if (this.isOpen) void this.lookAtNeighbours();
+    if (this.isOpen) void this.lookAtNeighbours().then(() => this.slots.changed());
   }
 
   ended(id: DispatchId): void {
@@ -171,6 +177,10 @@ export class Fleet implements SharedStoreListener {
 
   keyGiven(id: DispatchId): void {
     this.keys.give(id);
+  }
+
+  slotsChanged(): void {
+    this.slots.changed();
   }
 
   cancelRequested(): void {
@@ -200,7 +210,7 @@ export class Fleet implements SharedStoreListener {
   }
 
   private get room(): number {
-    return this.capacity - this.core.admission.load;
+    return this.capacity - this.core.admission.load + this.slots.waiting;
   }
 
   /** How many trees may be claimed now: none rather than few. */
@@ -228,6 +238,7 @@ export class Fleet implements SharedStoreListener {
     await Promise.all([
       this.claiming,
       this.keys.askForAll(),
+      this.slots.look(),
       this.carryOutCancels(),
       this.lookAtNeighbours(),
       this.branches.look(),
@@ -240,6 +251,7 @@ export class Fleet implements SharedStoreListener {
 
   private async lookAtNeighbours(): Promise<void> {
     await this.neighbours.look();
+    this.slots.limitsChanged();
     if (this.core.active) this.core.parking.neighboursChanged();
   }
 
@@ -307,7 +319,10 @@ export class Fleet implements SharedStoreListener {
 
   private claimableFunctions(): ClaimableFunctions {
     const { functions } = this.core;
-    return { endpoints: functions.declaredEndpoints(), functions: functions.declaredFunctions() };
+    const known = functions
+      .declaredEntries()
+      .map((fn) => ({ endpoint: fn.endpoint, function: fn.name, most: this.slots.roomFor(fn) }));
+    return { endpoints: functions.declaredEndpoints(), functions: known };
   }
 
   private async carryOutCancels(): Promise<void> {
@@ -360,6 +375,7 @@ export class Fleet implements SharedStoreListener {
     await core.commits.drain();
     forgetCalls(core);
     this.keys.forgetAll();
+    this.slots.forgetAll();
     this.watches.add(core.waits.ids());
     for (let pause = FIRST_REJOIN; this.isOpen; pause = Math.min(LONGEST_POLL, pause * 2)) {
       try {

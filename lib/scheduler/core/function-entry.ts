@@ -6,16 +6,27 @@ import type { FunctionTurns } from './turns.js';
 /** How many calls with the same key go on at a time, where the function does not say. */
 const DEFAULT_PER_KEY = 1;
 
+/** What processes declare for a function. */
+export type Limits = Pick<FunctionPolicy, 'concurrency' | 'perKey'>;
+
 /** A function of an endpoint, shared by all its calls. */
 export class FunctionEntry {
   private registered: readonly FunctionPolicy[] = [];
-  private concurrency = Infinity;
+  private elsewhere: readonly Limits[] = [];
+  /** Runs that it may have in all processes together. */
+  limit = Infinity;
+  /** What this process has of them. */
+  share = Infinity;
   /** Calls with the same key that may hold it at a time. */
   perKey = DEFAULT_PER_KEY;
   /** Unfinished calls of it. */
   calls = 0;
   /** Runs in flight. */
   running = 0;
+  /** Runs that were started since the beginning. */
+  started = 0;
+  /** Calls that wait for their turn. */
+  ready = 0;
   /** Where its ready calls take turns, for each priority that they have had. */
   readonly turns: FunctionTurns[] = [];
   /** Some of them are kept from their turns. */
@@ -36,16 +47,21 @@ export class FunctionEntry {
     return this.registered;
   }
 
-  /** Limits count all versions of a function, so where several are registered the lowest one holds. */
   set policies(policies: readonly FunctionPolicy[]) {
     this.registered = policies;
-    this.concurrency = Math.min(Infinity, ...policies.flatMap(({ concurrency }) => concurrency ?? []));
-    const perKey = policies.flatMap((policy) => policy.perKey ?? []);
-    this.perKey = perKey.length === 0 ? DEFAULT_PER_KEY : Math.min(...perKey);
+    this.setLimits();
+  }
+
+  /** Takes note of what other processes declare. @returns whether that is something else than before */
+  hearOf(elsewhere: readonly Limits[]): boolean {
+    const { limit, perKey } = this;
+    this.elsewhere = elsewhere;
+    this.setLimits();
+    return limit !== this.limit || perKey !== this.perKey;
   }
 
   get isFull(): boolean {
-    return this.running >= this.concurrency;
+    return this.running >= this.limit || this.running >= this.share;
   }
 
   /** Whether it is registered here in that version; empty: in none. */
@@ -65,5 +81,13 @@ export class FunctionEntry {
     if (!this.waits) return;
     this.waits = false;
     for (const turns of this.turns) turns.resume();
+  }
+
+  /** Limits count all versions of a function in all processes, so where several are declared the lowest one holds. */
+  private setLimits(): void {
+    const declared: readonly Limits[] = [...this.registered, ...this.elsewhere];
+    this.limit = Math.min(Infinity, ...declared.flatMap(({ concurrency }) => concurrency ?? []));
+    const perKey = declared.flatMap((limits) => limits.perKey ?? []);
+    this.perKey = perKey.length === 0 ? DEFAULT_PER_KEY : Math.min(...perKey);
   }
 }

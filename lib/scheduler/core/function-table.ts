@@ -37,26 +37,23 @@ export class FunctionTable {
     return [...this.declared];
   }
 
-  declaredFunctions(): { readonly endpoint: string; readonly function: string }[] {
+  /** Functions of these endpoints. */
+  declaredEntries(): FunctionEntry[] {
     return [...this.declared].flatMap((endpoint) =>
-      [...this.entriesOf(endpoint)]
-        .filter((entry) => entry.policies.length > 0)
-        .map((entry) => ({ endpoint, function: entry.name })),
+      [...this.entriesOf(endpoint)].filter((entry) => entry.policies.length > 0),
     );
   }
 
   /** What this process has, for the others that share its store. */
   registrations(): Registration[] {
-    return [...this.declared].flatMap((endpoint) =>
-      [...this.entriesOf(endpoint)].flatMap((entry) =>
-        entry.policies.map(({ version = '', concurrency: runs, perKey }) => ({
-          endpoint,
-          function: entry.name,
-          version,
-          runs,
-          perKey,
-        })),
-      ),
+    return this.declaredEntries().flatMap(({ endpoint, name, policies }) =>
+      policies.map(({ version = '', concurrency: runs, perKey }) => ({
+        endpoint,
+        function: name,
+        version,
+        runs,
+        perKey,
+      })),
     );
   }
 

@@ -1,11 +1,12 @@
-import type { SharedStore } from '../store.js';
+import type { Registration, SharedStore } from '../store.js';
+import type { Limits } from './function-entry.js';
 
 /** The other processes that share the store: how many there are, and what they run. As of the last look. */
 export class Neighbours {
   /** Those that run calls. */
   count = 0;
-  /** The versions of each function. */
-  private readonly functions = new Map<string, Set<string>>();
+  /** Each function, in its versions. */
+  private readonly functions = new Map<string, Registration[]>();
   private readonly endpoints = new Set<string>();
 
   constructor(private readonly store: SharedStore) {}
@@ -17,11 +18,12 @@ export class Neighbours {
       this.count = count;
       this.functions.clear();
       this.endpoints.clear();
-      for (const { endpoint, function: name, version } of registered) {
-        this.endpoints.add(endpoint);
-        const versions = this.functions.get(nameOf(endpoint, name));
-        if (versions) versions.add(version);
-        else this.functions.set(nameOf(endpoint, name), new Set([version]));
+      for (const registration of registered) {
+        const name = nameOf(registration.endpoint, registration.function);
+        this.endpoints.add(registration.endpoint);
+        const versions = this.functions.get(name);
+        if (versions) versions.push(registration);
+        else this.functions.set(name, [registration]);
       }
     } catch {
       return;
@@ -36,7 +38,13 @@ export class Neighbours {
   /** @param version empty: none; undefined: any */
   has(endpoint: string, name: string, version?: string): boolean {
     const versions = this.functions.get(nameOf(endpoint, name));
-    return versions !== undefined && (version === undefined || versions.has(version));
+    return versions !== undefined && (version === undefined || versions.some((known) => known.version === version));
+  }
+
+  /** The limits that they declare for the function. */
+  limitsOf(endpoint: string, name: string): Limits[] {
+    const versions = this.functions.get(nameOf(endpoint, name)) ?? [];
+    return versions.map(({ runs, perKey }) => ({ concurrency: runs, perKey }));
   }
 }
 

@@ -19,7 +19,7 @@ export interface FunctionPolicy {
   readonly onIncompatible?: 'restart';
   /** Calls start only after the commit that creates them. Default: a child may start while it is being written. */
   readonly startAfterCommit?: boolean;
-  /** Runs of this function at the same time. Default: no limit but the scheduler's `concurrency`. */
+  /** Runs of this function at the same time, in all processes that share a store. Default: no limit but the scheduler's `concurrency`. */
   readonly concurrency?: number;
   /** Calls of this function with the same key that go on at the same time, each from its start to its end. Default 1. */
   readonly perKey?: number;

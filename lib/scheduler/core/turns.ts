@@ -47,6 +47,7 @@ export class FunctionTurns implements RingItem<FunctionTurns> {
     const lane = this.laneOf(call);
     lane.append(call);
     call.lane = lane;
+    this.fn.ready += 1;
     if (wasEmpty && !this.waitsForSlot) this.owner.include(this);
   }
 
@@ -63,6 +64,7 @@ export class FunctionTurns implements RingItem<FunctionTurns> {
     const { lane } = call;
     if (lane === undefined) return;
     call.lane = undefined;
+    this.fn.ready -= 1;
     lane.remove(call);
     if (!lane.isEmpty) return;
     this.lanes.remove(lane);

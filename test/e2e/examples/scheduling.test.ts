@@ -16,7 +16,7 @@ class Accounts {
     this.log.push(`renewed ${customer}`);
   }
 
-  /** At most 5 runs in this process, and of those of one customer at most 2 at a time. */
+  /** At most 5 runs, and of those of one customer at most 2 at a time. */
   @DispatchFunction({ concurrency: { runs: 5, perKey: 2 } })
   async export(customer: string): Promise<void> {
     this.log.push(`export ${customer}`);

@@ -20,9 +20,10 @@ import type {
   KnownCall,
   Mutation,
   Recovery,
-  RegisteredFunction,
   Registration,
   SharedStoreListener,
+  SlotDemand,
+  SlotShare,
   Timestamp,
   UnservedFunction,
   UnservedSearch,
@@ -78,6 +79,7 @@ const NOBODY: Member = {
     branchesEnded: () => undefined,
     cancelRequested: () => undefined,
     keyGiven: () => undefined,
+    slotsChanged: () => undefined,
     ownershipLost: () => undefined,
     warn: () => undefined,
   },
@@ -142,11 +144,17 @@ export class PostgresStore implements JoiningStore {
     return this.use((session) => session.register(functions));
   }
 
-  async registeredElsewhere(): Promise<RegisteredFunction[]> {
+  async registeredElsewhere(): Promise<Registration[]> {
     const { process } = this.requireOpen();
     return this.read(async (connection, statements) => {
       const { rows } = await connection.run(statements.registeredElsewhere, [process]);
-      return rows.map((row) => ({ endpoint: text(row[0]), function: text(row[1]), version: text(row[2]) }));
+      return rows.map(([endpoint, name, version, runs, perKey]) => ({
+        endpoint: text(endpoint),
+        function: text(name),
+        version: text(version),
+        runs: runs === null ? undefined : number(runs),
+        perKey: perKey === null ? undefined : number(perKey),
+      }));
     });
   }
 
@@ -188,6 +196,10 @@ export class PostgresStore implements JoiningStore {
 
   shareKeys(wanting: readonly KeyedCall[], leaving: readonly KeyedCall[]): Promise<DispatchId[]> {
     return this.use((session) => session.keyLines.share(wanting, leaving));
+  }
+
+  shareSlots(demands: readonly SlotDemand[]): Promise<SlotShare[]> {
+    return this.use((session) => session.slotShares.share(demands));
   }
 
   commit(mutations: readonly Mutation[], branches?: BranchChanges): Promise<void> {

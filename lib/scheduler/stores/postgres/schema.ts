@@ -10,6 +10,7 @@ const MIGRATIONS: readonly ((schema: string) => string)[] = [
   branches,
   sharedKeys,
   knownServers,
+  sharedSlots,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
@@ -174,6 +175,21 @@ function branches(schema: string): string {
   CREATE INDEX unfinished_members ON ${schema}.calls (owner, root) WHERE finished_at IS NULL AND NOT head;
   CREATE INDEX unfinished_branches ON ${schema}.calls (branch) WHERE finished_at IS NULL AND branch IS NOT NULL;
   CREATE INDEX unplaced_results ON ${schema}.calls (parent) WHERE inbox < 0;
+  `;
+}
+
+/** What each process has of the runs that a function may have, and what it wants of them. Rows of the dead count for nothing. */
+function sharedSlots(schema: string): string {
+  return `
+  CREATE TABLE ${schema}.slots (
+    endpoint text COLLATE "C" NOT NULL,
+    function text COLLATE "C" NOT NULL,
+    process bigint NOT NULL,
+    slots integer NOT NULL,
+    wanted integer NOT NULL,
+    turn bigint NOT NULL,
+    PRIMARY KEY (endpoint, function, process)
+  ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
   `;
 }
 

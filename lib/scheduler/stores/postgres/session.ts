@@ -12,6 +12,7 @@ import { MutationWriter } from './mutation.writer.js';
 import { Readers } from './readers.js';
 import { number, text } from './rows.js';
 import { RunningMarks } from './running.marks.js';
+import { SLOTS_CHANGED, SlotShares } from './slot.shares.js';
 import type { Statements } from './statements.js';
 import type { PostgresTarget } from './target.js';
 
@@ -43,6 +44,7 @@ export class Session {
   readonly committer: Committer;
   readonly claims: Claims;
   readonly keyLines: KeyLines;
+  readonly slotShares: SlotShares;
   readonly marks: RunningMarks;
   readonly readers: Readers;
   /** Calls whose ends the listener wants to hear of. */
@@ -82,6 +84,7 @@ export class Session {
     });
     this.claims = new Claims(statements, this.committer, process);
     this.keyLines = new KeyLines(statements, this.committer, process);
+    this.slotShares = new SlotShares(statements, this.committer, process);
     this.marks = new RunningMarks(statements, process, () => this.control.current);
     this.lease = new Lease({
       statements,
@@ -123,6 +126,7 @@ export class Session {
     const { rows } = await this.committer.inTurn((connection) =>
       connection.run(statements.endExpired, [this.process, lease]),
     );
+    if (rows.length > 0) await this.tell((connection) => connection.run(statements.tellFunctions));
     for (const row of rows) {
       listener.warn(
         `The process ${text(row[1])} has shown no sign of life for more than ${lease} ms: its calls go on in others.`,
@@ -207,6 +211,7 @@ export class Session {
     listener.functionsChanged();
     listener.branchesEnded();
     listener.cancelRequested();
+    listener.slotsChanged();
     queueMicrotask(() => this.marks.flush());
     return control;
   }
@@ -220,12 +225,14 @@ async function sweep(connection: Connection, statements: Statements): Promise<vo
   await connection.run(statements.forgetRegistrations);
   await connection.run(statements.dropResultsOfEnded);
   await connection.run(statements.forgetKeys);
+  await connection.run(statements.forgetSlots);
   await connection.run(statements.forgetCancels, ['{}']);
 }
 
 function tellOwn(listener: SharedStoreListener, payload: string): void {
   if (payload === '') listener.cancelRequested();
   else if (payload === 'branches') listener.branchesEnded();
+  else if (payload === SLOTS_CHANGED) listener.slotsChanged();
   else if (payload.startsWith(KEY_GIVEN)) listener.keyGiven(payload.slice(KEY_GIVEN.length));
   else listener.ended(payload);
 }

@@ -1,6 +1,7 @@
 import { CALL_COLUMNS } from './rows.js';
 import type { Statement } from './connection.js';
 import { KEY_GIVEN } from './key.lines.js';
+import { SLOTS_CHANGED } from './slot.shares.js';
 
 type Sql = Readonly<Record<keyof ReturnType<typeof sqlOf>, string>>;
 export type Statements = Readonly<Record<keyof Sql, Statement>>;
@@ -254,20 +255,24 @@ const madeOf = (columns: typeof NEW_CALL | typeof NEW_ROOT, cast = ''): string =
   unnest(${columns.map(([, type], index) => `$${index + 2}${cast}::${type}[]`).join(', ')})
   AS made (${columns.map(([column]) => column).join(', ')})`;
 
-/** Locks of all keys together, so that a transaction does not need one for each. */
-const KEY_LOCKS = 256;
+/** Locks of all keys together, and of all functions, so that a transaction does not need one for each. */
+const LOCKS = 256;
 
 /** The rows of the keys that a statement is about. */
 const ofKeys = (first: number): string => `
   (line.endpoint, line.function, line.key) IN (
     SELECT * FROM unnest($${first}::text[], $${first + 1}::text[], $${first + 2}::text[]))`;
 
+/** The functions that a statement is about. */
+const ofFunctions = (first: number): string =>
+  `(endpoint, function) IN (SELECT * FROM unnest($${first}::text[], $${first + 1}::text[]))`;
+
 /** Every statement of the store, for the tables of a schema. Parameters are arrays where the name is a plural. */
 function sqlOf(schema: string) {
   const [calls, journals, processes] = [`${schema}.calls`, `${schema}.journals`, `${schema}.processes`];
   const registrations = `${schema}.registrations`;
   const tables = { calls, processes, registrations };
-  const keys = `${schema}.keys`;
+  const [keys, slots] = [`${schema}.keys`, `${schema}.slots`];
   const [running, waiting, cancellations] = [`${schema}.running`, `${schema}.waiting`, `${schema}.cancellations`];
   /** Calls of nobody, and of processes that are no more. */
   const isAnybodys = (owner: string): string =>
@@ -322,11 +327,11 @@ function sqlOf(schema: string) {
       SELECT $1, endpoint, function, version, runs, per_key
       FROM unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::int[])
       AS made (endpoint, function, version, runs, per_key) ON CONFLICT DO NOTHING`,
-    /** What other processes have. */
+    /** What other processes have, with the least that they declare. */
     registeredElsewhere: `
-      SELECT DISTINCT endpoint, function, version
+      SELECT endpoint, function, version, min(registration.runs), min(per_key)
       FROM ${registrations} AS registration JOIN ${processes} AS process ON process.id = registration.process
-      WHERE process.ended_at IS NULL AND process.id <> $1`,
+      WHERE process.ended_at IS NULL AND process.id <> $1 GROUP BY endpoint, function, version`,
     unserved: unserved(tables),
     tellFunctions: `SELECT pg_notify('${schema}_free', 'functions')`,
     others: `SELECT count(*) FROM ${processes} WHERE runs AND ended_at IS NULL AND id <> $1`,
@@ -480,11 +485,13 @@ function sqlOf(schema: string) {
     claimHeads: claimHeads(tables, FAIR_QUOTA),
     /** The same where all that was found is being claimed by others: whatever is left. */
     claimAnyHeads: claimHeads(tables, '$1'),
-    /** Branches in which a call is to be cancelled, whatever their function. */
+    /** Branches in which a call is to be cancelled, whatever their function. There are few: each is looked up. */
     claimCancelled: `
       SELECT id FROM ${calls}
       WHERE finished_at IS NULL AND head AND ${isAnybodys('owner')}
-        AND id IN (SELECT coalesce(target.branch, target.root) FROM ${cancellations} AS request JOIN ${calls} AS target ON target.id = request.call)
+        AND id = ANY (ARRAY(
+          SELECT (SELECT coalesce(target.branch, target.root) FROM ${calls} AS target WHERE target.id = request.call)
+          FROM ${cancellations} AS request))
       ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED`,
     /** Branches whose time is up, whatever their function: anybody can end them. */
     claimExpired: `
@@ -495,9 +502,9 @@ function sqlOf(schema: string) {
     /** Branches whose first call has ended, with calls that are still cleaning up, and whose process is no more. */
     claimEndedHeads: `
       SELECT id FROM ${calls}
-      WHERE finished_at IS NOT NULL AND id IN (
+      WHERE finished_at IS NOT NULL AND id = ANY (ARRAY(
         SELECT coalesce(branch, root) FROM ${calls} AS call
-        WHERE call.finished_at IS NULL AND NOT call.head AND ${isAnybodys('call.owner')})
+        WHERE call.finished_at IS NULL AND NOT call.head AND ${isAnybodys('call.owner')}))
       ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED`,
     /**
      * All unfinished calls of these branches. A commit of their former process can no longer come in between; another process
@@ -528,7 +535,7 @@ function sqlOf(schema: string) {
     /** In the same order in every process. */
     lockKeys: `
       SELECT pg_advisory_xact_lock(hashtext('${schema} keys'), lock) FROM (
-        SELECT DISTINCT hashtext(concat_ws(chr(1), endpoint, function, key)) & ${KEY_LOCKS - 1} AS lock
+        SELECT DISTINCT hashtext(concat_ws(chr(1), endpoint, function, key)) & ${LOCKS - 1} AS lock
         FROM unnest($1::text[], $2::text[], $3::text[]) AS made (endpoint, function, key) ORDER BY lock) AS locks`,
     /** Calls that have ended, or are of another function by now. */
     clearKeys: `
@@ -563,6 +570,33 @@ function sqlOf(schema: string) {
     forgetKeys: `
       DELETE FROM ${keys} AS line
       WHERE NOT EXISTS (SELECT FROM ${calls} AS call WHERE call.id = line.call AND call.finished_at IS NULL)`,
+
+    lockSlots: `
+      SELECT pg_advisory_xact_lock(hashtext('${schema} slots'), lock) FROM (
+        SELECT DISTINCT hashtext(concat_ws(chr(1), endpoint, function)) & ${LOCKS - 1} AS lock
+        FROM unnest($1::text[], $2::text[]) AS made (endpoint, function) ORDER BY lock) AS locks`,
+    /** The least that any process declares that is there; no row where none does. */
+    slotLimits: `
+      SELECT endpoint, function, min(runs) FROM ${registrations} AS registration
+      WHERE ${ofFunctions(1)} AND runs IS NOT NULL
+        AND EXISTS (SELECT FROM ${processes} WHERE id = registration.process AND ended_at IS NULL)
+      GROUP BY endpoint, function`,
+    /** Those of the process $3, and of others that are there. */
+    slots: `
+      SELECT endpoint, function, process, slots, wanted, turn FROM ${slots} AS row
+      WHERE ${ofFunctions(1)}
+        AND (process = $3 OR EXISTS (SELECT FROM ${processes} WHERE id = row.process AND ended_at IS NULL))`,
+    setSlots: `
+      INSERT INTO ${slots} (endpoint, function, process, slots, wanted, turn)
+      SELECT endpoint, function, $3, slots, wanted, turn
+      FROM unnest($1::text[], $2::text[], $4::int[], $5::int[], $6::bigint[])
+      AS made (endpoint, function, slots, wanted, turn)
+      ON CONFLICT (endpoint, function, process) DO UPDATE
+      SET slots = excluded.slots, wanted = excluded.wanted, turn = excluded.turn`,
+    tellSlots: `SELECT pg_notify('${schema}_' || process, '${SLOTS_CHANGED}') FROM unnest($1::bigint[]) AS told (process)`,
+    forgetSlots: `
+      DELETE FROM ${slots} AS row
+      WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = row.process AND ended_at IS NULL)`,
 
     requestCancel: `
       WITH request AS (INSERT INTO ${cancellations} (call) VALUES ($1) ON CONFLICT DO NOTHING)
