@@ -360,6 +360,8 @@ export interface SharedStoreListener {
   keyGiven(id: DispatchId): void;
   /** Other processes want slots that this one has, or have given back some that it waits for. */
   slotsChanged(): void;
+  /** `isOutOfTouch` was true, and is no longer: nobody had taken over the calls of this process. */
+  leaseRegained(): void;
   /** Others may have taken over the calls of this process: see `StoreOwnershipLostError`. */
   ownershipLost(): void;
   /** One line for the log. */
@@ -374,6 +376,8 @@ export interface SharedStoreListener {
 export interface SharedStore extends Store {
   /** How long, in milliseconds, a process that shows no sign of life keeps its calls. */
   readonly lease: number;
+  /** The lease is over, as far as is known here: others may have the calls of this process, and nothing more of them is to begin. */
+  readonly isOutOfTouch: boolean;
   /**
    * Registers the process, under a new identity each time.
    * @param member.runs whether it runs calls, rather than only dispatch them

@@ -157,7 +157,8 @@ export class Admission {
       this.alone === undefined &&
       this.running.size < this.core.settings.concurrency &&
       this.startedThisTurn < this.core.settings.startsPerTurn &&
-      this.core.commits.backlog < BACKLOG_LIMIT
+      this.core.commits.backlog < BACKLOG_LIMIT &&
+      this.core.fleet?.isOutOfTouch !== true
     );
   }
 

@@ -104,6 +104,11 @@ export class Fleet implements SharedStoreListener {
     await this.rejoining;
   }
 
+  /** Others may go on with the calls of this process: it has not heard of its lease for too long. */
+  get isOutOfTouch(): boolean {
+    return this.store.isOutOfTouch;
+  }
+
   /** Whether a new root is for any process to claim, rather than for this one. */
   givesAway(endpoint: string, name: string): boolean {
     const { core } = this;
@@ -181,6 +186,10 @@ export class Fleet implements SharedStoreListener {
 
   slotsChanged(): void {
     this.slots.changed();
+  }
+
+  leaseRegained(): void {
+    this.core.admission.requestPump();
   }
 
   cancelRequested(): void {

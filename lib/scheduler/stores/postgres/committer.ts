@@ -21,8 +21,8 @@ export interface CommitterParts {
   readonly process: number;
   /** Milliseconds. */
   readonly lease: number;
-  /** The process showed that it lives. */
-  readonly onRenewed: () => void;
+  /** The process has shown that it lives, at that `performance.now()` or later. */
+  readonly onRenewed: (at: number) => void;
   readonly onOwnershipLost: () => void;
   readonly warn: (message: string) => void;
 }
@@ -37,6 +37,7 @@ export class Committer {
   private last: Promise<unknown> = Promise.resolve();
   /** The number of the last transaction that is known to be committed. */
   private sequence = 0;
+  private fencedAt = 0;
   private isOwner = true;
   private isClosing = false;
   private hasWarned = false;
@@ -109,7 +110,7 @@ export class Committer {
       if (!connection.isLost || !(await this.wasCommitted(error))) throw error;
     }
     this.sequence += 1;
-    this.parts.onRenewed();
+    this.parts.onRenewed(this.fencedAt);
   }
 
   /** @param mayRepeat when the connection turns out to be lost before there was any COMMIT */
@@ -150,6 +151,7 @@ export class Committer {
   }
 
   private sendFence(connection: Connection): Promise<Answer> {
+    this.fencedAt = performance.now();
     const { statements, process, lease } = this.parts;
     return connection.run(statements.fence, [process, this.sequence + 1, lease]);
   }

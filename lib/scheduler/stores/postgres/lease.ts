@@ -8,6 +8,8 @@ export interface LeaseParts {
   /** Milliseconds, both. */
   readonly lease: number;
   readonly heartbeat: number;
+  /** It was over, and is renewed: nobody had noticed. */
+  readonly onRegained: () => void;
   /** The row says that the process counts as dead. */
   readonly onLost: () => void;
 }
@@ -23,9 +25,16 @@ export class Lease {
     this.timer.unref();
   }
 
-  /** A commit has renewed it. */
-  renewed(): void {
-    this.renewedAt = performance.now();
+  /** Others may have declared the process dead. */
+  get isOver(): boolean {
+    return performance.now() - this.renewedAt > this.parts.lease;
+  }
+
+  /** It was renewed at that `performance.now()`, or later. */
+  renewed(at: number): void {
+    const wasOver = this.isOver;
+    this.renewedAt = Math.max(this.renewedAt, at);
+    if (wasOver && !this.isOver) this.parts.onRegained();
   }
 
   stop(): void {
@@ -45,7 +54,7 @@ export class Lease {
       const startedAt = performance.now();
       const { count } = await control.run(statements.renew, [process, lease]);
       if (count === 0) this.parts.onLost();
-      else this.renewedAt = startedAt;
+      else this.renewed(startedAt);
     } catch {
       return;
     } finally {

@@ -80,6 +80,7 @@ const NOBODY: Member = {
     cancelRequested: () => undefined,
     keyGiven: () => undefined,
     slotsChanged: () => undefined,
+    leaseRegained: () => undefined,
     ownershipLost: () => undefined,
     warn: () => undefined,
   },
@@ -108,6 +109,10 @@ export class PostgresStore implements JoiningStore {
     this.name = this.target.name;
     this.statements = statementsOf(this.target.schema);
     this.lease = options.lease ?? DEFAULT_LEASE_MS;
+  }
+
+  get isOutOfTouch(): boolean {
+    return this.session?.isOutOfTouch ?? true;
   }
 
   async open(member: Member = NOBODY): Promise<void> {

@@ -78,7 +78,7 @@ export class Session {
       writer: new MutationWriter({ store: target.name, statements, owner: process }),
       process,
       lease,
-      onRenewed: () => this.lease.renewed(),
+      onRenewed: (at) => this.lease.renewed(at),
       onOwnershipLost: () => listener.ownershipLost(),
       warn: (message) => listener.warn(message),
     });
@@ -92,6 +92,7 @@ export class Session {
       process,
       lease,
       heartbeat,
+      onRegained: () => listener.leaseRegained(),
       onLost: () => this.committer.disown(),
     });
   }
@@ -108,6 +109,11 @@ export class Session {
       throw error;
     }
     return session;
+  }
+
+  /** Whether others may have declared this process dead, as far as is known here. */
+  get isOutOfTouch(): boolean {
+    return this.lease.isOver;
   }
 
   /** Removes what nobody can reach: one process does, the one that has been here longest. */
