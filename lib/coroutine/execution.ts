@@ -4,7 +4,7 @@ import type { RunRequest } from '../gen/dispatch/sdk/v1/function_pb.js';
 import type { Delivery, Operation as RecordedOperation, Round } from '../gen/nestjs_dispatch/v1/journal_pb.js';
 import { IncompatibleStateError, PermanentError, Status } from '../errors/index.js';
 import { StaleRunError, type Alarm, type JournalPosition, type RunAnswer, type RunContext } from '../protocol/index.js';
-import { inputHash, unpackArguments } from '../values/index.js';
+import { inputKey, unpackArguments } from '../values/index.js';
 import { poll, refuse, toCall } from './answers.js';
 import { withScope, type RunScope } from './context.js';
 import { RequestedCall } from './current-call.js';
@@ -265,7 +265,7 @@ export class Execution implements DurableRun, RunScope, Settling {
   }
 
   private makeCall(spec: CallSpec): DurablePromise<unknown> {
-    return this.make((base) => ({ ...base, kind: 'call', spec, inputHash: inputHash(spec.input) }));
+    return this.make((base) => ({ ...base, kind: 'call', spec, inputKey: inputKey(spec.input) }));
   }
 
   /** @param duration milliseconds */

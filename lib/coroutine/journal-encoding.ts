@@ -29,7 +29,7 @@ const OPERATION = {
   prompt: varint(5),
   beforeDelivery: varint(6),
 };
-const CALL = { function: delimited(1), inputHash: delimited(2), endpoint: delimited(3) };
+const CALL = { function: delimited(1), inputKey: delimited(2), endpoint: delimited(3) };
 const TIMER = { duration: fixed64(1), deadline: varint(2) };
 const STEP = { name: delimited(1) };
 
@@ -79,7 +79,7 @@ class RoundWriter {
       case 'call': {
         const call = this.open(OPERATION.call);
         this.text(CALL.function, kind.value.function);
-        if (kind.value.inputHash.length > 0) this.chunk(CALL.inputHash, kind.value.inputHash);
+        if (kind.value.inputKey.length > 0) this.chunk(CALL.inputKey, kind.value.inputKey);
         this.text(CALL.endpoint, kind.value.endpoint);
         this.close(call);
         break;

@@ -1,9 +1,10 @@
 import type { Operation as RecordedOperation } from '../gen/nestjs_dispatch/v1/journal_pb.js';
+import { inputHash } from '../values/index.js';
 import type { DurablePromise } from './durable-promise.js';
 import type { CallSpec } from './types.js';
 
 /** What user code did, as the matcher of a replay sees it: the same kind of thing, and the same thing. */
-interface Identity {
+export interface Identity {
   /** What was called: a function at an endpoint, a timer, a step. */
   readonly subject: string;
   /** With which input: part of the identity, but a different one alone may be forgiven. */
@@ -29,7 +30,7 @@ export interface OperationBase {
 export interface CallOperation extends OperationBase {
   readonly kind: 'call';
   readonly spec: CallSpec;
-  readonly inputHash: Uint8Array;
+  readonly inputKey: Uint8Array;
 }
 
 export interface TimerOperation extends OperationBase {
@@ -51,7 +52,7 @@ export type Operation = CallOperation | TimerOperation | StepOperation;
 export function identityOf(operation: Operation): Identity {
   switch (operation.kind) {
     case 'call':
-      return call(operation.spec.endpoint ?? '', operation.spec.function, operation.inputHash);
+      return call(operation.spec.endpoint ?? '', operation.spec.function, operation.inputKey);
     case 'timer':
       return timer(operation.duration);
     case 'step':
@@ -63,7 +64,7 @@ export function identityOf(operation: Operation): Identity {
 export function identityOfRecorded({ kind }: RecordedOperation): Identity {
   switch (kind.case) {
     case 'call':
-      return call(kind.value.endpoint, kind.value.function, kind.value.inputHash);
+      return call(kind.value.endpoint, kind.value.function, kind.value.inputKey);
     case 'timer':
       return timer(kind.value.duration);
     case 'step':
@@ -73,8 +74,15 @@ export function identityOfRecorded({ kind }: RecordedOperation): Identity {
   }
 }
 
-function call(endpoint: string, name: string, inputHash: Uint8Array): Identity {
-  return { subject: `call ${endpoint} ${name}`, detail: Buffer.from(inputHash).toString('base64') };
+/** The same in a journal that an earlier version wrote, where every input has a hash. */
+export function formerIdentityOf(operation: Operation): Identity {
+  if (operation.kind !== 'call') return identityOf(operation);
+  const { spec } = operation;
+  return call(spec.endpoint ?? '', spec.function, inputHash(spec.input));
+}
+
+function call(endpoint: string, name: string, inputKey: Uint8Array): Identity {
+  return { subject: `call ${endpoint} ${name}`, detail: Buffer.from(inputKey).toString('base64') };
 }
 
 const timer = (duration: number | bigint): Identity => ({ subject: 'timer', detail: String(duration) });
@@ -117,10 +125,10 @@ export function record(operation: Operation): RecordedOperation {
 function kindOf(operation: Operation): RecordedOperation['kind'] {
   switch (operation.kind) {
     case 'call': {
-      const { spec, inputHash } = operation;
+      const { spec, inputKey } = operation;
       const endpoint = spec.endpoint ?? '';
       const $typeName = 'nestjs_dispatch.v1.CallMade';
-      return { case: 'call', value: { $typeName, function: spec.function, inputHash, endpoint } };
+      return { case: 'call', value: { $typeName, function: spec.function, inputKey, endpoint } };
     }
     case 'timer': {
       const value = { duration: operation.duration, deadline: BigInt(operation.deadline) };

@@ -1,5 +1,6 @@
 import type { Operation as RecordedOperation, Round } from '../gen/nestjs_dispatch/v1/journal_pb.js';
-import { identityOf, identityOfRecorded, type Operation } from './operation.js';
+import { isInputHash } from '../values/index.js';
+import { formerIdentityOf, identityOf, identityOfRecorded, type Identity, type Operation } from './operation.js';
 
 interface Expected {
   readonly recorded: RecordedOperation;
@@ -30,6 +31,8 @@ export class ReplayPlan {
   private lastDelivery = 0;
   /** All rounds before this one are complete. */
   private complete = 0;
+  /** It has hashes of inputs, of which those of earlier versions come first. */
+  private hasHashes = false;
 
   constructor(readonly rounds: readonly Round[]) {
     rounds.forEach((round, index) => this.addRound(round, index));
@@ -40,6 +43,8 @@ export class ReplayPlan {
     this.byRound.push([]);
     this.missingIn.push(0);
     for (const recorded of round.operations) {
+      const { kind } = recorded;
+      if (kind.case === 'call' && isInputHash(kind.value.inputKey)) this.hasHashes = true;
       const { subject, detail } = identityOfRecorded(recorded);
       const open = recorded.beforeDelivery ? Math.max(0, this.lastDelivery - 1) : index;
       const one: Expected = { recorded, round: open, subject, made: false };
@@ -54,7 +59,12 @@ export class ReplayPlan {
 
   /** The recorded operation that this one repeats, or undefined where the journal has no more of its kind. */
   take(operation: Operation): RecordedOperation | undefined {
-    const { subject, detail } = identityOf(operation);
+    return (
+      (this.hasHashes ? this.takeAs(formerIdentityOf(operation)) : undefined) ?? this.takeAs(identityOf(operation))
+    );
+  }
+
+  private takeAs({ subject, detail }: Identity): RecordedOperation | undefined {
     const queue = this.queues.get(keyOf(subject, detail));
     if (queue === undefined) return undefined;
     while (queue.expected[queue.head]?.made === true) queue.head++;

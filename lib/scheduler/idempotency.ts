@@ -1,6 +1,6 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { InvalidArgumentError } from '../errors/index.js';
-import { inputHash } from '../values/index.js';
+import { inputKey } from '../values/index.js';
 import type { Scheduler } from './scheduler.js';
 import type { DispatchId, KnownCall } from './store.js';
 
@@ -49,5 +49,5 @@ export function refuseIfOther(call: KeyedCall, known: KnownCall): void {
 
 function hasInput(call: KeyedCall, recorded: Any | undefined): boolean {
   if (recorded === undefined) return true;
-  return call.input !== undefined && Buffer.compare(inputHash(recorded), inputHash(call.input)) === 0;
+  return call.input !== undefined && Buffer.compare(inputKey(recorded), inputKey(call.input)) === 0;
 }

@@ -29,7 +29,7 @@ const result = fc
 const small = fc.nat(2 ** 31 - 1);
 const time = fc.nat(2 ** 50).map(BigInt);
 const kind = fc.oneof(
-  fc.record({ function: text, inputHash: bytes, endpoint: text }).map((value) => ({ case: 'call' as const, value })),
+  fc.record({ function: text, inputKey: bytes, endpoint: text }).map((value) => ({ case: 'call' as const, value })),
   fc
     .record({ duration: fc.double({ min: 0, noNaN: true }), deadline: time })
     .map((value) => ({ case: 'timer' as const, value })),

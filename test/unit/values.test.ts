@@ -24,6 +24,8 @@ import { InvalidArgumentError } from '../../lib/errors/index.js';
 import { CallSchema } from '../../lib/proto.js';
 import {
   inputHash,
+  inputKey,
+  isInputHash,
   isExtendedAny,
   pack,
   packArguments,
@@ -627,20 +629,40 @@ describe('arguments', () => {
   });
 });
 
-describe('the hash of an input', () => {
-  test('is 16 bytes, the same for the same input and another for another', () => {
-    expect(inputHash(packArguments(['a', 1]))).toHaveLength(16);
-    expect(inputHash(packArguments(['a', 1]))).toEqual(inputHash(packArguments(['a', 1])));
-    expect(inputHash(packArguments(['a', 1]))).not.toEqual(inputHash(packArguments(['a', 2])));
-    expect(inputHash(pack(0))).not.toEqual(inputHash(pack(false)));
+describe('the key of an input', () => {
+  test('is the same for the same input and another for another', () => {
+    for (const args of [
+      [],
+      ['a'],
+      ['a', 1],
+      [0],
+      [false],
+      [''],
+      ['a'.repeat(12)],
+      ['a'.repeat(13)],
+      ['a'.repeat(1000)],
+    ]) {
+      expect(inputKey(packArguments(args))).toEqual(inputKey(packArguments(args)));
+      expect(inputKey(packArguments(args))).not.toEqual(inputKey(packArguments(['another'])));
+    }
+    expect(inputKey(packArguments(['a', 1]))).not.toEqual(inputKey(packArguments(['a', 2])));
+    expect(inputKey(pack(0))).not.toEqual(inputKey(pack(false)));
+  });
+
+  test('is the input itself where that is short, and its hash where it is not', () => {
+    expect(inputKey(pack('a'.repeat(12)))).toEqual(Uint8Array.from([4, 0x0a, 12, ...Buffer.from('a'.repeat(12))]));
+    expect(isInputHash(inputKey(pack('a'.repeat(12))))).toBe(false);
+    expect(inputKey(pack('a'.repeat(13)))).toEqual(inputHash(pack('a'.repeat(13))));
+    expect(isInputHash(inputKey(pack('a'.repeat(13))))).toBe(true);
+    expect(isInputHash(inputKey(create(AnySchema, { typeUrl: 'example.com/a.Type' })))).toBe(true);
   });
 
   test('does not depend on where the type URL came from', () => {
     const any = pack('x');
-    expect(inputHash(create(AnySchema, { typeUrl: 'google.protobuf.StringValue', value: any.value }))).toEqual(
-      inputHash(any),
+    expect(inputKey(create(AnySchema, { typeUrl: 'google.protobuf.StringValue', value: any.value }))).toEqual(
+      inputKey(any),
     );
-    expect(inputHash(undefined)).toEqual(inputHash(packArguments([])));
+    expect(inputKey(undefined)).toEqual(inputKey(packArguments([])));
   });
 });
 
