@@ -250,8 +250,9 @@ export class CommitLog {
     );
   }
 
-  private async write({ mutations, branches }: Batch): Promise<void> {
-    if (mutations.length > 0 || branches !== undefined) await this.host.commit(mutations, branches);
+  private write({ mutations, branches }: Batch): Promise<void> {
+    const isEmpty = mutations.length === 0 && branches === undefined;
+    return isEmpty ? Promise.resolve() : this.host.commit(mutations, branches);
   }
 
   private succeeded(batch: Batch): void {

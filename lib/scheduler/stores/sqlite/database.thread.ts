@@ -55,8 +55,9 @@ export class DatabaseThread implements DatabaseHandle {
     return this.request(method, args, []) as Promise<Awaited<ReturnType<Database[M]>>>;
   }
 
-  async commit({ numbers, text, bytes }: Tape): Promise<void> {
-    const copy: Tape = { numbers: numbers.slice(), text, bytes: bytes.slice() };
+  async commit({ numbers, texts, bytes }: Tape): Promise<void> {
+    const text = typeof texts === 'string' ? texts : texts.join('');
+    const copy: Tape = { numbers: numbers.slice(), texts: text, bytes: bytes.slice() };
     await this.request('commit', [copy], [copy.numbers.buffer, copy.bytes.buffer]);
   }
 

@@ -37,7 +37,7 @@ export class TapeRecorder {
     }
     return {
       numbers: this.numbers.subarray(0, this.numbersEnd),
-      text: this.texts.join(''),
+      texts: this.texts,
       bytes: new Uint8Array(this.bytes.buffer, 0, this.bytesEnd),
     };
   }

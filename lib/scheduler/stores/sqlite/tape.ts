@@ -1,10 +1,11 @@
 /**
- * The mutations of a commit as numbers, one text and bytes, read in the order in which they were written. They cross to
+ * The mutations of a commit as numbers, texts and bytes, read in the order in which they were written. They cross to
  * another thread at a fraction of what the objects would cost there. The numbers say where texts and bytes end.
  */
 export interface Tape {
   readonly numbers: Float64Array<ArrayBuffer>;
-  readonly text: string;
+  /** One by one, or all in one for another thread. */
+  readonly texts: readonly string[] | string;
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
@@ -48,9 +49,15 @@ export class TapeReader {
   }
 
   text(): string {
-    const start = this.textAt;
-    this.textAt += this.number();
-    return this.tape.text.slice(start, this.textAt);
+    const { texts } = this.tape;
+    const length = this.number();
+    if (typeof texts === 'string') {
+      this.textAt += length;
+      return texts.slice(this.textAt - length, this.textAt);
+    }
+    const text = texts[this.textAt++];
+    if (text === undefined) throw new RangeError('the tape of a commit has too few texts');
+    return text;
   }
 
   /** null: none was written. */
