@@ -5,17 +5,24 @@ const INSTANCE_OVERHEAD = 4_096;
 /** Functions that sleep for long are kept up to this number: they have time enough for a replay. */
 const MOST_ASLEEP = 1_000;
 
+/** What is known of an instance that was suspended. */
+interface Suspension {
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  /** Bytes that it counts for. */
+  readonly weight: number;
+}
+
 /**
- * The instances of this process that may be gone on with, least recently used first. Only suspended ones are given up
- * when there are too many: they replay.
+ * The instances of this process that may be gone on with. Only suspended ones are given up when there are too many, the
+ * one that was suspended longest ago first: they replay.
  */
 export class LiveInstances {
   private readonly instances = new Map<string, Execution>();
-  private bytes = 0;
-  private readonly weights = new Map<string, number>();
-  /** When the suspended ones were suspended, in milliseconds since 1970: the oldest first. */
-  private readonly since = new Map<Execution, number>();
+  /** Those that were suspended, in that order; some of them run again. */
+  private readonly suspensions = new Map<Execution, Suspension>();
   private readonly asleep = new Set<Execution>();
+  private bytes = 0;
 
   constructor(
     private readonly maxCount: number,
@@ -27,25 +34,28 @@ export class LiveInstances {
   }
 
   set(execution: Execution): void {
-    this.forget(execution.id);
+    const former = this.instances.get(execution.id);
+    if (former !== undefined) this.delete(former);
     this.instances.set(execution.id, execution);
-    this.weigh(execution);
   }
 
-  /** Notes that an instance was suspended: it may now be given up, the one that was used longest ago first. */
+  /** Notes that an instance was suspended: it may now be given up. */
   suspended(execution: Execution, now: number): void {
     if (this.instances.get(execution.id) !== execution) return;
-    this.instances.delete(execution.id);
-    this.instances.set(execution.id, execution);
-    this.since.delete(execution);
-    this.since.set(execution, now);
-    this.weigh(execution);
-    this.asleep.delete(execution);
+    this.forgetSuspension(execution);
+    const weight = execution.journalBytes + INSTANCE_OVERHEAD;
+    this.suspensions.set(execution, { since: now, weight });
+    this.bytes += weight;
     if (execution.sleepsLong(now)) this.keepAsleep(execution);
-    for (const candidate of this.instances.values()) {
-      if (this.instances.size <= this.maxCount && this.bytes <= this.maxBytes) return;
+    if (this.hasRoom) return;
+    for (const candidate of this.suspensions.keys()) {
       this.giveUp(candidate);
+      if (this.hasRoom) return;
     }
+  }
+
+  private get hasRoom(): boolean {
+    return this.instances.size <= this.maxCount && this.bytes <= this.maxBytes;
   }
 
   private keepAsleep(execution: Execution): void {
@@ -58,9 +68,8 @@ export class LiveInstances {
 
   /** Gives up those that have been suspended since before that time. */
   releaseIdle(before: number): void {
-    for (const [execution, time] of this.since) {
-      if (time >= before) return;
-      this.since.delete(execution);
+    for (const [execution, { since }] of this.suspensions) {
+      if (since >= before) return;
       this.giveUp(execution);
     }
   }
@@ -73,14 +82,15 @@ export class LiveInstances {
   }
 
   delete(execution: Execution): void {
-    if (this.instances.get(execution.id) === execution) this.forget(execution.id);
+    if (this.instances.get(execution.id) !== execution) return;
+    this.instances.delete(execution.id);
+    this.forgetSuspension(execution);
   }
 
   clear(): void {
     for (const execution of this.instances.values()) execution.abandon();
     this.instances.clear();
-    this.weights.clear();
-    this.since.clear();
+    this.suspensions.clear();
     this.asleep.clear();
     this.bytes = 0;
   }
@@ -89,20 +99,11 @@ export class LiveInstances {
     return this.instances.size;
   }
 
-  private weigh(execution: Execution): void {
-    const weight = execution.journalBytes + INSTANCE_OVERHEAD;
-    this.bytes += weight - (this.weights.get(execution.id) ?? 0);
-    this.weights.set(execution.id, weight);
-  }
-
-  private forget(id: string): void {
-    const instance = this.instances.get(id);
-    if (instance !== undefined) {
-      this.since.delete(instance);
-      this.asleep.delete(instance);
-    }
-    this.bytes -= this.weights.get(id) ?? 0;
-    this.weights.delete(id);
-    this.instances.delete(id);
+  private forgetSuspension(execution: Execution): void {
+    const suspension = this.suspensions.get(execution);
+    if (suspension === undefined) return;
+    this.suspensions.delete(execution);
+    this.asleep.delete(execution);
+    this.bytes -= suspension.weight;
   }
 }
