@@ -8,7 +8,8 @@
  *
  * W1 10,000 trivial calls, all completed and recorded: in batches of 1,000, and one by one from 100 callers; against a bare
  *    loop over the same driver, and the delay of the event loop meanwhile
- * W2 500 functions of 10 awaited calls at once · W3 one function of 100, 1,000 and 5,000 awaited calls, against one commit
+ * W2 500 functions of 10 awaited calls at once · W3 one function of 100, 1,000 and 5,000 awaited calls,
+ *    in turns with bare commits of the same rows
  * W4 a gather of 1,000 calls · W5 one call on an idle system · W6 20,000 functions asleep
  * W7 a function with 2,000 finished steps after a SIGKILL: its next step · W8 one function of 1,000 and 10,000 awaited calls:
  *    time and bytes written for each, and with every live instance dropped in the middle
