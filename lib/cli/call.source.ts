@@ -84,7 +84,7 @@ export async function usingStore<T>(setting: string, use: (calls: CallSource) =>
   );
   await scheduler.start();
   try {
-    const calls = new EmbeddedBackend(scheduler, (id) => store.input(id));
+    const calls = new EmbeddedBackend(scheduler);
     calls.open();
     return await use(calls);
   } finally {

@@ -1,12 +1,11 @@
-import type { Any } from '@bufbuild/protobuf/wkt';
 import { LOCAL_ENDPOINT } from '../dispatch.constants.js';
 import { TemporaryError } from '../errors/index.js';
 import {
   refuseIfOther,
-  refuseOtherCall,
   type CallerTransaction,
   type CallInfo,
   type CallInfoPage,
+  type KnownCall,
   type NewCall,
   type Scheduler,
 } from '../scheduler/index.js';
@@ -25,11 +24,7 @@ export class EmbeddedBackend implements Backend {
   readonly waitsDurably = true;
   private state: 'new' | 'open' | 'closed' = 'new';
 
-  /** @param inputOf reads a recorded call's input */
-  constructor(
-    private readonly scheduler: CallScheduler,
-    private readonly inputOf: (id: DispatchID) => Promise<Any | undefined>,
-  ) {}
+  constructor(private readonly scheduler: CallScheduler) {}
 
   /** The scheduler has started. */
   open(): void {
@@ -43,21 +38,13 @@ export class EmbeddedBackend implements Backend {
 
   async dispatch(calls: readonly OutgoingCall[], transaction?: CallerTransaction): Promise<DispatchID[]> {
     this.refuseUnlessOpen();
-    if (transaction !== undefined) return this.dispatchIn(transaction, calls);
-    const ids = await this.scheduler.dispatch(calls.map(toNewCall));
-    await Promise.all(
-      calls.map(({ endpoint = LOCAL_ENDPOINT, ...call }, index) =>
-        refuseOtherCall({ ...call, endpoint }, ids[index], this.scheduler, this.inputOf),
-      ),
-    );
-    return ids;
-  }
-
-  private dispatchIn(transaction: CallerTransaction, calls: readonly OutgoingCall[]): Promise<DispatchID[]> {
-    return this.scheduler.dispatchIn(transaction, calls.map(toNewCall), (known, index) => {
+    const accept = (known: KnownCall, index: number): void => {
       const call = calls[index];
       if (call) refuseIfOther({ ...call, endpoint: call.endpoint ?? LOCAL_ENDPOINT }, known);
-    });
+    };
+    const made = calls.map(toNewCall);
+    if (transaction !== undefined) return this.scheduler.dispatchIn(transaction, made, accept);
+    return this.scheduler.dispatch(made, accept);
   }
 
   async wait(

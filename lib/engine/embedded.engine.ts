@@ -36,7 +36,7 @@ export class EmbeddedEngine implements DispatchEngine {
       { store, transport, clock, random: secureRandom(), log },
       { run, concurrency, endpoints, retention, runTimeout, cancelGrace },
     );
-    this.backend = new EmbeddedBackend(this.scheduler, (id) => store.input(id));
+    this.backend = new EmbeddedBackend(this.scheduler);
   }
 
   async start(): Promise<void> {

@@ -1,8 +1,7 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { InvalidArgumentError } from '../errors/index.js';
 import { inputKey } from '../values/index.js';
-import type { Scheduler } from './scheduler.js';
-import type { DispatchId, KnownCall } from './store.js';
+import type { KnownCall } from './store.js';
 
 interface KeyedCall {
   readonly endpoint: string;
@@ -14,24 +13,8 @@ interface KeyedCall {
 /**
  * The call that has the key must be this one: another one under it would vanish in silence.
  *
- * @param id what was dispatched, or was there
+ * @param known what is there
  * @throws InvalidArgumentError when it is another one
- */
-export async function refuseOtherCall(
-  call: KeyedCall,
-  id: DispatchId | undefined,
-  scheduler: Pick<Scheduler, 'get'>,
-  inputOf: (id: DispatchId) => Promise<Any | undefined>,
-): Promise<void> {
-  if (call.idempotencyKey === undefined || id === undefined) return;
-  const [info, input] = await Promise.all([scheduler.get(id), inputOf(id)]);
-  if (info !== undefined) refuseIfOther(call, { ...info, input });
-}
-
-/**
- * The same for a call that was looked up.
- *
- * @throws InvalidArgumentError when the call that has the key is another one
  */
 export function refuseIfOther(call: KeyedCall, known: KnownCall): void {
   const { idempotencyKey: key } = call;

@@ -14,7 +14,7 @@ export { type Random, secureRandom } from './core/random.js';
 export { keyedId, namespaceOf, namespaceTag, type Namespace } from './core/ids.js';
 export { MAX_KEY, MAX_PRIORITY } from './core/validation.js';
 export { NATIVE_ENDPOINT, NATIVE_WAIT } from './core/native-waits.js';
-export { refuseIfOther, refuseOtherCall } from './idempotency.js';
+export { refuseIfOther } from './idempotency.js';
 export { Scheduler, SchedulerStoppedError } from './scheduler.js';
 export * from './store.js';
 export * from './stores/index.js';

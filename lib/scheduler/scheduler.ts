@@ -71,12 +71,17 @@ export class Scheduler {
    * Records calls, all or none, and resolves with their ids, in order, once they are durable. It does not wait for them
    * to run.
    *
+   * @param accept is handed each call that has its id already, and its place among the calls; it throws to refuse, and
+   * then none of them is made
    * @throws InvalidArgumentError when a call is wrong; the message says which and why
    * @throws StoreError when they could not be recorded
    */
-  async dispatch(calls: readonly NewCall[]): Promise<DispatchId[]> {
+  async dispatch(
+    calls: readonly NewCall[],
+    accept: (known: KnownCall, index: number) => void = () => undefined,
+  ): Promise<DispatchId[]> {
     this.requireStarted();
-    return this.core.intake.dispatch(calls);
+    return this.core.intake.dispatch(calls, accept);
   }
 
   /**

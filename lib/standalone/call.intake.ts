@@ -3,11 +3,10 @@ import { InvalidArgumentError } from '../errors/index.js';
 import type { Call } from '../gen/dispatch/sdk/v1/call_pb.js';
 import {
   keyedId,
-  refuseOtherCall,
+  refuseIfOther,
   type DispatchId,
   type NewCall,
   type Scheduler,
-  type Store,
 } from '../scheduler/index.js';
 import type { Caller } from './api.keys.js';
 import { isBridge } from './bridge.address.js';
@@ -26,8 +25,7 @@ export interface SentCall {
 /** Takes in the calls that clients send: what they may ask for, and whose calls they are. */
 export class CallIntake {
   constructor(
-    private readonly scheduler: Pick<Scheduler, 'dispatch' | 'get'>,
-    private readonly store: Pick<Store, 'input'>,
+    private readonly scheduler: Pick<Scheduler, 'dispatch'>,
     private readonly policy: EndpointPolicy,
   ) {}
 
@@ -38,15 +36,13 @@ export class CallIntake {
    */
   async dispatch(caller: Caller, sent: readonly SentCall[]): Promise<DispatchId[]> {
     for (const { call } of sent) this.checkEndpoint(call);
-    const ids = await this.scheduler.dispatch(sent.map((one) => newCall(caller, one)));
-    await Promise.all(
-      sent.map(({ call: { endpoint, function: name, input }, idempotencyKey }, index) =>
-        refuseOtherCall({ endpoint, function: name, input, idempotencyKey }, ids[index], this.scheduler, (id) =>
-          this.store.input(id),
-        ),
-      ),
-    );
-    return ids;
+    const calls = sent.map((one) => newCall(caller, one));
+    return this.scheduler.dispatch(calls, (known, index) => {
+      const one = sent[index];
+      if (one === undefined) return;
+      const { endpoint, function: name, input } = one.call;
+      refuseIfOther({ endpoint, function: name, input, idempotencyKey: one.idempotencyKey }, known);
+    });
   }
 
   /** What will never be called is refused at once; where a name leads is looked at when it is called. */

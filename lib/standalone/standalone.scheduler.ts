@@ -69,7 +69,7 @@ export class StandaloneScheduler {
     const { signal: closing } = this.closing;
     const calls = callRoutes({
       scheduler: this.scheduler,
-      intake: new CallIntake(this.scheduler, store, policy),
+      intake: new CallIntake(this.scheduler, policy),
       closing,
     });
     const bridges = bridgeRoutes(bridge, closing);

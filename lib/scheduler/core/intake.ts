@@ -23,7 +23,10 @@ import { invalidCall, MAX_KEY, MAX_PRIORITY } from './validation.js';
 const MADE_AT_ONCE = 1_000;
 /** How often calls are made whose commit another process was first with. */
 const CONFLICT_ATTEMPTS = 5;
-const NONE: ReadonlySet<DispatchId> = new Set();
+const NONE: ReadonlyMap<DispatchId, KnownCall> = new Map();
+
+/** Is handed a call that is there already, and the place of the one that was to be made; throws to refuse that. */
+export type Accept = (known: KnownCall, index: number) => void;
 
 /** Takes in the calls that clients dispatch. */
 export class Intake {
@@ -36,11 +39,12 @@ export class Intake {
 
   constructor(private readonly core: Core) {}
 
-  async dispatch(calls: readonly NewCall[]): Promise<DispatchId[]> {
+  async dispatch(calls: readonly NewCall[], accept: Accept): Promise<DispatchId[]> {
     for (const call of calls) this.validate(call);
+    acceptTwins(calls, accept);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.make(calls);
+        return await this.make(calls, accept);
       } catch (error) {
         // Another process made a call with an id that is given here, or one that shares the commit: now it is known.
         if (!(error instanceof StoreConflictError) || attempt === CONFLICT_ATTEMPTS) throw error;
@@ -49,11 +53,7 @@ export class Intake {
   }
 
   /** In a transaction of the application: nothing of it is in memory, where it might stay when that is rolled back. */
-  async dispatchIn(
-    transaction: CallerTransaction,
-    calls: readonly NewCall[],
-    accept: (known: KnownCall, index: number) => void,
-  ): Promise<DispatchId[]> {
+  async dispatchIn(transaction: CallerTransaction, calls: readonly NewCall[], accept: Accept): Promise<DispatchId[]> {
     for (const call of calls) this.validate(call);
     const { store, clock } = this.core;
     if (!isJoining(store)) throw refuseToJoin(store.name);
@@ -68,40 +68,69 @@ export class Intake {
     if (this.lookUps > 0) this.finishedMeanwhile.add(id);
   }
 
-  private async make(calls: readonly NewCall[]): Promise<DispatchId[]> {
-    const { records, commits } = this.core;
+  private async make(calls: readonly NewCall[], accept: Accept): Promise<DispatchId[]> {
+    const { commits } = this.core;
     // One batch after the other: the calls of the first run while the next are being stored.
     while (commits.backlog >= MADE_AT_ONCE) await commits.taken();
-    const given = calls.flatMap(({ id }) => (id === undefined || records.has(id) ? [] : id));
-    const ids = given.length === 0 ? this.create(calls, NONE) : await this.createUnlessKnown(calls, given);
+    const hasGiven = calls.some(({ id }) => id !== undefined);
+    const ids = hasGiven ? await this.createUnlessKnown(calls, accept) : this.create(calls, NONE);
     try {
-      await this.core.commits.durable();
+      await commits.durable();
     } finally {
       for (const id of ids) this.givenAway.delete(id);
     }
     return ids;
   }
 
-  private async createUnlessKnown(calls: readonly NewCall[], given: readonly DispatchId[]): Promise<DispatchId[]> {
+  /** None of them where one is refused. */
+  private async createUnlessKnown(calls: readonly NewCall[], accept: Accept): Promise<DispatchId[]> {
     this.lookUps += 1;
     try {
-      const rows = await Promise.all(given.map((id) => this.core.store.get(id)));
-      const known = new Set(this.finishedMeanwhile);
-      for (const row of rows) if (row) known.add(row.header.id);
-      return this.create(calls, known);
+      for (;;) {
+        const finishedBefore = new Set(this.finishedMeanwhile);
+        const known = await this.lookUp(calls);
+        calls.forEach(({ id = '' }, index) => {
+          const call = known.get(id);
+          if (call !== undefined) accept(call, index);
+        });
+        const isNews = ({ id = '' }: NewCall): boolean =>
+          !known.has(id) && (this.isBeingMade(id) || (this.finishedMeanwhile.has(id) && !finishedBefore.has(id)));
+        if (!calls.some(isNews)) return this.create(calls, known);
+        // Whether it is then in the store or not, the next look tells.
+        await this.core.commits.durable().catch(() => undefined);
+      }
     } finally {
       this.lookUps -= 1;
       if (this.lookUps === 0) this.finishedMeanwhile.clear();
     }
   }
 
+  /** Which of them the store has. */
+  private async lookUp(calls: readonly NewCall[]): Promise<Map<DispatchId, KnownCall>> {
+    const { store } = this.core;
+    const ids = new Set(calls.flatMap(({ id }) => id ?? []));
+    const found = await Promise.all(
+      [...ids].map(async (id): Promise<KnownCall[]> => {
+        const row = await store.get(id);
+        if (row === undefined) return [];
+        const { endpoint, function: name } = row.target;
+        return [{ id, endpoint, function: name, incarnation: row.progress.incarnation, input: await store.input(id) }];
+      }),
+    );
+    return new Map(found.flat().map((call) => [call.id, call]));
+  }
+
+  private isBeingMade(id: DispatchId): boolean {
+    return this.core.records.has(id) || this.givenAway.has(id);
+  }
+
   /** All of them in one turn, so that they are one commit. */
-  private create(calls: readonly NewCall[], known: ReadonlySet<DispatchId>): DispatchId[] {
+  private create(calls: readonly NewCall[], known: ReadonlyMap<DispatchId, KnownCall>): DispatchId[] {
     const { core } = this;
     const now = core.clock.now();
     return calls.map((call) => {
       const { id = rootId(now, core.random, call.namespace) } = call;
-      if (core.records.has(id) || known.has(id) || this.givenAway.has(id)) return id;
+      if (known.has(id) || this.isBeingMade(id)) return id;
       const header = rootHeader(id, call, now);
       const progress = freshProgress(call.dueAt ?? now, 1);
       if (core.fleet?.givesAway(call.endpoint, call.function)) {
@@ -135,6 +164,18 @@ export class Intake {
         : (invalidCall(this.core, call) ?? invalidTimes(call) ?? invalidOrder(call));
     if (problem !== undefined) throw new InvalidArgumentError(problem);
   }
+}
+
+/** Of calls with the same id the first one is made. */
+function acceptTwins(calls: readonly NewCall[], accept: Accept): void {
+  const first = new Map<DispatchId, NewCall>();
+  calls.forEach((call, index) => {
+    const { id } = call;
+    if (id === undefined) return;
+    const twin = first.get(id);
+    if (twin === undefined) first.set(id, call);
+    else accept({ id, endpoint: twin.endpoint, function: twin.function, incarnation: 1, input: twin.input }, index);
+  });
 }
 
 function rootHeader(id: DispatchId, call: NewCall, now: Timestamp): CallHeader {
