@@ -6,10 +6,18 @@ import { RemoteBackend } from '../client/remote.backend.js';
 import { RemoteResults } from '../client/remote.results.js';
 import { LOCAL_ENDPOINT } from '../dispatch.constants.js';
 import { failure } from '../endpoint/index.js';
-import { ConfigurationError, Status } from '../errors/index.js';
+import { ConfigurationError, Status, UnauthenticatedError } from '../errors/index.js';
 import { SystemClock } from '../protocol/index.js';
 import { RemoteScheduler } from '../remote/index.js';
-import { createStore, Scheduler, secureRandom, type Transport } from '../scheduler/index.js';
+import {
+  createStore,
+  Scheduler,
+  secureRandom,
+  StoreError,
+  StoreLockedError,
+  type Store,
+  type Transport,
+} from '../scheduler/index.js';
 import { secret } from './option.values.js';
 
 /** Where the commands find the calls. */
@@ -43,13 +51,19 @@ export async function usingCalls<T>(options: SourceOptions, use: (calls: CallSou
     return usingStore(store, use);
   }
   const key = apiKey === undefined ? undefined : { value: secret(apiKey, '--api-key'), source: API_KEY };
+  const remoteUrl = readUrl(url);
   const remote = new RemoteBackend(
-    new RemoteScheduler({ apiUrl: { value: readUrl(url), source: API_URL }, apiKey: key }),
+    new RemoteScheduler({ apiUrl: { value: remoteUrl, source: API_URL }, apiKey: key }),
     undefined,
     new RemoteResults(),
   );
   try {
     return await use(remote);
+  } catch (error) {
+    if (!(error instanceof UnauthenticatedError) || key !== undefined) throw error;
+    throw new UnauthenticatedError(`The scheduler at ${remoteUrl.origin} wants an API key: give ${API_KEY}.`, {
+      cause: error,
+    });
   } finally {
     remote.close();
   }
@@ -77,18 +91,35 @@ export async function usingStore<T>(setting: string, use: (calls: CallSource) =>
       'The store memory: is in the memory of the process that has it: ask that one, with --url.',
     );
   }
-  const store = createStore(setting, { lockTimeout: 0 });
+  const store = storeOf(setting);
   const scheduler = new Scheduler(
     { store, transport: nowhere, clock: new SystemClock(), random: secureRandom(), log: silent },
     { run: false },
   );
-  await scheduler.start();
+  try {
+    await scheduler.start();
+  } catch (error) {
+    if (!(error instanceof StoreLockedError)) throw error;
+    throw new StoreLockedError(`${error.message} If that one is a scheduler, ask it: --url.`, { cause: error });
+  }
   try {
     const calls = new EmbeddedBackend(scheduler);
     calls.open();
     return await use(calls);
   } finally {
     await scheduler.stop({ grace: 0 });
+  }
+}
+
+/** What messages call a store: without the password that an address may have. */
+export const storeName = (setting: string): string => storeOf(setting).name;
+
+/** Whoever looks into a store leaves its tables to the applications that use them. */
+function storeOf(setting: string): Store {
+  try {
+    return createStore(setting, { lockTimeout: 0, migrate: 'check' });
+  } catch (error) {
+    throw error instanceof StoreError ? new ConfigurationError(error.message, { cause: error }) : error;
   }
 }
 

@@ -42,7 +42,10 @@ Examples:
   $ nestjs-dispatch calls list --json --state failed --roots | jq -r '.calls[].id'`;
 
 export function addCalls(program: Command, actions: Actions): void {
-  const calls = program.command('calls').description('Looks at calls, cancels them and takes them up again.');
+  const calls = program
+    .command('calls')
+    .summary('look at calls, cancel them, take them up again')
+    .description('Looks at calls, cancels them and takes them up again.');
   calls.addHelpText('after', HELP);
   withSourceOptions(calls.command('list'))
     .description('Lists calls, the newest first.')

@@ -5,9 +5,9 @@ import { RunRequestSchema } from '../gen/dispatch/sdk/v1/function_pb.js';
 import { CallService } from '../gen/nestjs_dispatch/v1/calls_pb.js';
 import { SystemClock } from '../protocol/index.js';
 import { NoSuchMethodError, RemoteScheduler } from '../remote/index.js';
-import { StoreLockedError } from '../scheduler/index.js';
+import { StoreLockedError, StoreOutdatedError } from '../scheduler/index.js';
 import { parsePrivateKey, parsePublicKey, signRequest, verifyRequest, type PublicKey } from '../signature/index.js';
-import { isMissing, usingStore } from './call.source.js';
+import { isMissing, storeName, usingStore } from './call.source.js';
 
 /** What a check found. */
 export interface Finding {
@@ -107,9 +107,10 @@ async function store(setting: string): Promise<Finding> {
   if (isMissing(setting)) return ok('store', `${setting} is not there yet: the first start makes it`);
   try {
     const { calls } = await usingStore(setting, (source) => source.list({ limit: 1 }));
-    return ok('store', `${setting} can be used, and holds ${calls.length === 0 ? 'no calls' : 'calls'}`);
+    return ok('store', `${storeName(setting)} can be used, and holds ${calls.length === 0 ? 'no calls' : 'calls'}`);
   } catch (error) {
-    if (error instanceof StoreLockedError) return ok('store', `${setting} is in use. ${error.message}`);
+    if (error instanceof StoreLockedError) return ok('store', error.message);
+    if (error instanceof StoreOutdatedError) return warning('store', error.message);
     return failed('store', error);
   }
 }

@@ -15,6 +15,7 @@ const SIGNS = { ok: '✓', warning: '!', failed: '✗' } as const;
 export function addDoctor(program: Command, actions: Actions): void {
   program
     .command('doctor')
+    .summary('find out what is wrong')
     .description('Checks the settings, keys, clock, store, scheduler and endpoint, and says what to do.')
     .addHelpText('after', HELP)
     .action(

@@ -9,7 +9,7 @@ Examples:
   $ nestjs-dispatch keys generate --json | jq -r .signingKey > signing.key`;
 
 export function addKeys(program: Command, actions: Actions): void {
-  const keys = program.command('keys').description('Keys for a scheduler and its applications.');
+  const keys = program.command('keys').summary('make keys').description('Keys for a scheduler and its applications.');
   keys
     .command('generate')
     .description('Makes a key pair for signatures, and an API key. Nothing is kept: they are printed, and that is all.')

@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import { migrate } from '../scheduler/index.js';
-import { usingStore } from './call.source.js';
+import { storeName, usingStore } from './call.source.js';
 import type { Actions } from './command.line.js';
 
 const HELP = `
@@ -11,6 +11,7 @@ Examples:
 export function addMigrate(program: Command, actions: Actions): void {
   program
     .command('migrate')
+    .summary('bring the tables of a store to this version')
     .description('Brings the tables of a store to this version, and makes them where there are none.')
     .addOption(
       new Option('--store <store>', 'a file, or postgres://…').env('DISPATCH_STORE').default('./.dispatch/dispatch.db'),
@@ -20,7 +21,8 @@ export function addMigrate(program: Command, actions: Actions): void {
       actions(async (output, options: { store: string }) => {
         if (/^postgres(ql)?:/i.test(options.store)) await migrate(options.store);
         else await usingStore(options.store, () => Promise.resolve());
-        output.result({ store: options.store }, () => `${options.store} is up to date.`);
+        const store = storeName(options.store);
+        output.result({ store }, () => `${store} is up to date.`);
       }),
     );
 }

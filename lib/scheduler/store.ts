@@ -488,6 +488,10 @@ export class StoreError extends Error {
 export class StoreLockedError extends StoreError {
   override readonly name = 'StoreLockedError';
 }
+/** The tables are those of another version, or are not there yet, and were to be left as they are. */
+export class StoreOutdatedError extends StoreError {
+  override readonly name = 'StoreOutdatedError';
+}
 /** A call with that id is in the store already: in a `SharedStore` another process may have made it. Nothing of the commit was stored. */
 export class StoreConflictError extends StoreError {
   override readonly name = 'StoreConflictError';

@@ -1,4 +1,4 @@
-import { StoreCorruptError, StoreError } from '../../store.js';
+import { StoreCorruptError, StoreOutdatedError } from '../../store.js';
 import type { Connection } from './connection.js';
 import { isSchemaMissing } from './errors.js';
 
@@ -236,14 +236,14 @@ async function migrateFrom(connection: Connection, schema: string, version: numb
   await connection.query(`INSERT INTO ${schema}.store_version VALUES ($1)`, [SCHEMA_VERSION]);
 }
 
-/** @throws StoreError when the tables are not there in the version of this package */
+/** @throws StoreOutdatedError when the tables are not there in the version of this package */
 export async function checkSchema(connection: Connection, schema: string, store: string): Promise<void> {
   const version = await readVersion(connection, schema, store);
   if (version === SCHEMA_VERSION) return;
   const found = version === undefined ? 'it has no tables yet' : `its tables have version ${version}`;
-  throw new StoreError(
-    `The store ${store} is not ready: ${found}, and version ${SCHEMA_VERSION} is needed. Run migrate(url) of ` +
-      `nestjs-dispatch/scheduler before the application starts, or leave the store's option migrate at 'auto'.`,
+  throw new StoreOutdatedError(
+    `The store ${store} is not ready: ${found}, and version ${SCHEMA_VERSION} is needed. Run 'npx nestjs-dispatch migrate' or ` +
+      `migrate(url) of nestjs-dispatch/scheduler, or start an application whose store has the option migrate at 'auto'.`,
   );
 }
 

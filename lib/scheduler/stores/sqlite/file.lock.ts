@@ -75,8 +75,9 @@ function lockedError(path: string, timeout: number, pid: number | undefined): St
       : pid === process.pid
         ? `this process (pid ${pid})`
         : `the process with pid ${pid}`;
+  const waited = timeout === 0 ? '' : `, which did not let go of it within ${timeout} ms`;
   return new StoreLockedError(
-    `The store ${path} is owned by ${owner}, which did not let go of it within ${timeout} ms. A file is for one process: end ` +
+    `The store ${path} is owned by ${owner}${waited}. A file is for one process: end ` +
       `that one, or set DISPATCH_STORE to another path for this one. For several processes that share the work, set ` +
       `DISPATCH_STORE to a PostgreSQL database (postgres://…).`,
   );
