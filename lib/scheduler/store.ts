@@ -348,6 +348,10 @@ export interface SlotShare {
 export interface SharedStoreListener {
   /** There may be branches to claim. */
   claimable(): void;
+  /** Another process has more than enough to do. */
+  workOffered(by: number): void;
+  /** Another process has too little to do, and would like so many calls of this one. */
+  workWanted(count: number): void;
   /** Another process has registered its functions. */
   functionsChanged(): void;
   /** A call that is watched has ended, or may have: notifications can be lost. */
@@ -407,6 +411,10 @@ export interface SharedStore extends Store {
    * One whose first call has a journal goes to a process with the version that wrote it, while one is there.
    */
   claim(limit: number, functions: ClaimableFunctions): Promise<Recovery>;
+  /** Tells the other processes that this one has more than enough to do. */
+  offerWork(): Promise<void>;
+  /** Tells the process that has offered it that this one would like so many calls. */
+  askForWork(process: number, count: number): Promise<void>;
   commit(mutations: readonly Mutation[], branches?: BranchChanges): Promise<void>;
   /** Branches that have ended, at most so many, and whose results are for calls of this process, which has not placed them. */
   endedBranches(limit: number): Promise<EndedBranch[]>;

@@ -76,6 +76,25 @@ describe('schedulers on one PostgreSQL database', () => {
     expect(busy.runs.length + idle.runs.length).toBe(ids.length);
   });
 
+  it('leave to one that comes new what waits at another, once each', async () => {
+    const gate = new Deferred<void>();
+    const slow: Script = async (request) => {
+      await gate.promise;
+      return echo(request, { signal: new AbortController().signal });
+    };
+    const parent = joins(() => [1, 2, 3, 4].map((id) => callOf({ id, function: 'slow', input: text(String(id)) })));
+    const busy = await start({ slow, parent }, { scheduler: { concurrency: 2 } });
+    const ids = await Promise.all(['a', 'b', 'c', 'd'].map((name) => busy.dispatch('slow', { input: text(name) })));
+    const tree = await busy.dispatch('parent', { priority: 1 });
+    await until(() => busy.runs.length > 1);
+    const idle = await start({ slow }, { scheduler: { concurrency: 2 } });
+    await until(() => idle.runs.length > 0);
+    gate.resolve();
+    expect(await Promise.all(ids.map((id) => busy.result(id)))).toEqual(['a', 'b', 'c', 'd']);
+    expect((await busy.result(tree))?.split(',').sort()).toEqual(['1', '2', '3', '4']);
+    expect([...busy.runs, ...idle.runs].filter((name) => name === 'slow')).toHaveLength(8);
+  });
+
   it('start what others dispatch while they have more than enough of their own', async () => {
     const shortly: Script = async () => {
       await delay(1);

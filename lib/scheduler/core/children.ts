@@ -55,7 +55,7 @@ export class Children {
       const header = this.headerOf(parent, id, call, now);
       if (highest !== undefined && call.correlationId > highest) highest = call.correlationId;
       const target = { endpoint: call.endpoint || parent.fn.endpoint, function: call.function, version: call.version };
-      if (this.core.fleet?.branchesOff(parent, target)) {
+      if (this.core.fleet?.branchesOff(target)) {
         this.core.fleet.branches.make(parent, header, { ...target, input: call.input }, progress);
         continue;
       }

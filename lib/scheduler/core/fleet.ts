@@ -18,6 +18,7 @@ import { Departures } from './departures.js';
 import type { Milliseconds } from './options.js';
 import type { CallRecord } from './record.js';
 import { adopt } from './recovery.js';
+import { Sharing } from './sharing.js';
 import { Slots } from './slots.js';
 import { Task } from './timers.js';
 import { Unserved } from './unserved.js';
@@ -30,7 +31,7 @@ const LONGEST_POLL: Milliseconds = 5_000;
 const CLAIM_AT_ONCE = 500;
 /** Calls that run or are ready, for each run that may be in flight, that a process has at hand at least. */
 const LOAD_PER_RUN = 2;
-/** Else it has as many as it starts in this time: what would wait for longer is left to others. */
+/** Else it claims as many as it starts in this time. */
 const AHEAD: Milliseconds = 1_000;
 /** Calls of others that a process takes in however many it has of its own, so that they have their turns too. */
 const GUESTS = 20;
@@ -46,6 +47,7 @@ export class Fleet implements SharedStoreListener {
   readonly keys: KeyLine;
   readonly slots: Slots;
   private readonly neighbours: Neighbours;
+  private readonly sharing: Sharing;
   private readonly unserved: Unserved;
   private readonly poll = new Task(() => void this.look());
   private interval = SHORTEST_POLL;
@@ -74,6 +76,8 @@ export class Fleet implements SharedStoreListener {
     this.departures = new Departures(core, this.neighbours);
     this.unserved = new Unserved(core, store);
     this.slots = new Slots(core, store, this.neighbours);
+    const { neighbours, departures, slots } = this;
+    this.sharing = new Sharing({ core, store, neighbours, departures, slots, pace: () => this.measurePace() });
   }
 
   async open(): Promise<void> {
@@ -99,6 +103,7 @@ export class Fleet implements SharedStoreListener {
   async stop(): Promise<void> {
     this.isOpen = false;
     this.core.timers.clear(this.poll);
+    this.sharing.stop();
     await this.claiming;
     await this.branches.rest();
     await this.rejoining;
@@ -111,25 +116,14 @@ export class Fleet implements SharedStoreListener {
 
   /** Whether a new root is for any process to claim, rather than for this one. */
   givesAway(endpoint: string, name: string): boolean {
-    const { core } = this;
-    if (!core.settings.run || !core.active) return true;
-    if (!core.functions.runsHere(endpoint, name)) return true;
-    if (this.neighbours.count === 0) return false;
-    return this.slots.isCrowded(endpoint, name) || this.room - core.commits.backlog <= 0;
+    const { settings, active, functions } = this.core;
+    if (!settings.run || !active || !functions.runsHere(endpoint, name)) return true;
+    return this.neighbours.count > 0 && this.slots.isCrowded(endpoint, name);
   }
 
   /** Whether a new child is for any process to claim, and begins a branch. */
-  branchesOff(
-    parent: CallRecord,
-    { endpoint, function: name }: { readonly endpoint: string; readonly function: string },
-  ): boolean {
-    const { core, neighbours } = this;
-    if (endpoint === NATIVE_ENDPOINT) return false;
-    if (!core.functions.runsHere(endpoint, name)) return true;
-    if (neighbours.count === 0 || !neighbours.has(endpoint, name)) return false;
-    // Of another endpoint's errors its caller sees only a part, and which that is is known here.
-    if (endpoint !== parent.fn.endpoint && !core.transport.extended(parent.fn.endpoint)) return false;
-    return this.room - core.commits.backlog <= 0;
+  branchesOff({ endpoint, function: name }: { readonly endpoint: string; readonly function: string }): boolean {
+    return endpoint !== NATIVE_ENDPOINT && !this.core.functions.runsHere(endpoint, name);
   }
 
   /** Whether calls of the function wait for a process that has it, as far as is known here. */
@@ -150,6 +144,7 @@ export class Fleet implements SharedStoreListener {
     this.keys.flush();
     this.slots.flush();
     if (this.slots.takeRoom()) this.hasMore = true;
+    if (this.isOpen) this.sharing.turn();
     if (this.hasMore && this.allowance > 0) this.claim();
   }
 
@@ -166,6 +161,14 @@ export class Fleet implements SharedStoreListener {
   claimable(): void {
     this.hasMore = true;
     this.turn();
+  }
+
+  workWanted(count: number): void {
+    if (this.mayClaim) this.sharing.wanted(count);
+  }
+
+  workOffered(by: number): void {
+    if (this.mayClaim) void this.sharing.offered(by);
   }
 
   functionsChanged(): void {
@@ -209,13 +212,14 @@ export class Fleet implements SharedStoreListener {
     return Math.max(LOAD_PER_RUN * this.core.settings.concurrency, Math.ceil(this.pace * AHEAD));
   }
 
-  private measurePace(): void {
+  private measurePace(): number {
     const { clock, admission } = this.core;
     const [now, started] = [clock.now(), admission.started];
     const time = now - this.measured.at;
-    if (time < PACE_OVER) return;
+    if (time < PACE_OVER) return this.pace;
     this.pace = (started - this.measured.started) / time;
     this.measured = { at: now, started };
+    return this.pace;
   }
 
   private get room(): number {
@@ -261,7 +265,10 @@ export class Fleet implements SharedStoreListener {
   private async lookAtNeighbours(): Promise<void> {
     await this.neighbours.look();
     this.slots.limitsChanged();
-    if (this.core.active) this.core.parking.neighboursChanged();
+    if (!this.core.active) return;
+    this.core.parking.neighboursChanged();
+    // There may be somebody now who has time, and nothing else may happen here for long.
+    this.turn();
   }
 
   private schedule(): void {

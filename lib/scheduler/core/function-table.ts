@@ -33,6 +33,15 @@ export class FunctionTable {
     return this.endpoints.get(endpoint)?.functions.values() ?? [];
   }
 
+  *entries(): Iterable<FunctionEntry> {
+    for (const { functions } of this.endpoints.values()) yield* functions.values();
+  }
+
+  /** Whether it was said which functions the endpoint has. */
+  isDeclared(endpoint: string): boolean {
+    return this.declared.has(endpoint);
+  }
+
   declaredEndpoints(): string[] {
     return [...this.declared];
   }

@@ -29,6 +29,13 @@ export class Ring<T extends RingItem<T>> {
     first.previous = item;
   }
 
+  /** All items, the last one first. The ring must not change meanwhile. */
+  *fromBehind(): Generator<T, void> {
+    const { first } = this;
+    if (first === undefined) return;
+    for (let item = first.previous; item !== undefined; item = item === first ? undefined : item.previous) yield item;
+  }
+
   /** The first item becomes the last one. */
   rotate(): void {
     this.first = this.first?.next;

@@ -60,6 +60,11 @@ export class Slots {
     for (const [name, share] of shares) if (!limited.has(name)) this.free(name, share);
   }
 
+  /** Whether the function has so many runs at a time in all processes together. */
+  isLimited({ endpoint, name }: FunctionEntry): boolean {
+    return this.shares.has(nameOf({ endpoint, name }));
+  }
+
   /** Whether there are more ready calls of the function here than its slots will soon be free for. */
   isCrowded(endpoint: string, name: string): boolean {
     const share = this.shares.get(nameOf({ endpoint, name }));

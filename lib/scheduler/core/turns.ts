@@ -73,6 +73,12 @@ export class FunctionTurns implements RingItem<FunctionTurns> {
     if (this.lanes.isEmpty && !this.waitsForSlot) this.owner.exclude(this);
   }
 
+  /** All of them, the one whose turn comes last first. */
+  *fromBehind(): Generator<CallRecord, undefined> {
+    for (const lane of this.lanes.fromBehind()) yield* lane.fromBehind();
+    return undefined;
+  }
+
   /** The function has as many runs as it may have. */
   wait(): void {
     this.waitsForSlot = true;

@@ -74,6 +74,8 @@ const NOBODY: Member = {
   runs: true,
   listener: {
     claimable: () => undefined,
+    workOffered: () => undefined,
+    workWanted: () => undefined,
     functionsChanged: () => undefined,
     ended: () => undefined,
     branchesEnded: () => undefined,
@@ -197,6 +199,18 @@ export class PostgresStore implements JoiningStore {
 
   claim(limit: number, functions: ClaimableFunctions): Promise<Recovery> {
     return this.take(limit, functions);
+  }
+
+  askForWork(process: number, count: number): Promise<void> {
+    return this.use(async (session) => {
+      await session.tell((connection) => connection.run(this.statements.askForWork, [process, count]));
+    });
+  }
+
+  offerWork(): Promise<void> {
+    return this.use(async (session) => {
+      await session.tell((connection) => connection.run(this.statements.offerWork, [session.process]));
+    });
   }
 
   shareKeys(wanting: readonly KeyedCall[], leaving: readonly KeyedCall[]): Promise<DispatchId[]> {

@@ -13,7 +13,7 @@ import { Readers } from './readers.js';
 import { number, text } from './rows.js';
 import { RunningMarks } from './running.marks.js';
 import { SLOTS_CHANGED, SlotShares } from './slot.shares.js';
-import type { Statements } from './statements.js';
+import { OFFERED, WANTED, type Statements } from './statements.js';
 import type { PostgresTarget } from './target.js';
 
 export interface SessionParts {
@@ -176,6 +176,10 @@ export class Session {
     }
   }
 
+  private tellOffered(by: number): void {
+    if (by !== this.process) this.parts.listener.workOffered(by);
+  }
+
   private get idleLimit(): string {
     return `SET idle_in_transaction_session_timeout = ${Math.max(1, Math.round(this.parts.lease))}`;
   }
@@ -205,6 +209,7 @@ export class Session {
         onNotification: (channel, payload) => {
           if (channel !== free) tellOwn(listener, payload);
           else if (payload === 'functions') listener.functionsChanged();
+          else if (payload.startsWith(OFFERED)) this.tellOffered(Number(payload.slice(OFFERED.length)));
           else listener.claimable();
         },
       },
@@ -239,6 +244,7 @@ function tellOwn(listener: SharedStoreListener, payload: string): void {
   if (payload === '') listener.cancelRequested();
   else if (payload === 'branches') listener.branchesEnded();
   else if (payload === SLOTS_CHANGED) listener.slotsChanged();
+  else if (payload.startsWith(WANTED)) listener.workWanted(Number(payload.slice(WANTED.length)));
   else if (payload.startsWith(KEY_GIVEN)) listener.keyGiven(payload.slice(KEY_GIVEN.length));
   else listener.ended(payload);
 }

@@ -255,6 +255,12 @@ const madeOf = (columns: typeof NEW_CALL | typeof NEW_ROOT, cast = ''): string =
   unnest(${columns.map(([, type], index) => `$${index + 2}${cast}::${type}[]`).join(', ')})
   AS made (${columns.map(([column]) => column).join(', ')})`;
 
+/** What a process that would like some work says to the one that has offered it, before how many calls. */
+export const WANTED = 'wanted ';
+
+/** What a process that has more than enough says before its number. */
+export const OFFERED = 'offered ';
+
 /** Locks of all keys together, and of all functions, so that a transaction does not need one for each. */
 const LOCKS = 256;
 
@@ -445,16 +451,21 @@ function sqlOf(schema: string) {
     place: `
       UPDATE ${calls} AS call SET inbox = made.inbox
       FROM unnest($1::text[], $2::int[]) AS made (id, inbox) WHERE call.id = made.id AND call.inbox < 0`,
+    /** In the order of the index that has only these: the planner would go through all parents. */
     endedBranches: `
       SELECT child.id, child.parent, child.correlation, child.parent_incarnation, child.state,
         CASE WHEN octet_length(child.result) <= ${SMALL_INPUT} THEN child.result END
-      FROM ${calls} AS child JOIN ${calls} AS parent ON parent.id = child.parent
-      WHERE child.inbox < 0 AND parent.owner = $1 AND parent.finished_at IS NULL LIMIT $2`,
+      FROM ${calls} AS child
+      WHERE child.inbox < 0
+        AND $1 = (SELECT owner FROM ${calls} AS parent WHERE parent.id = child.parent AND parent.finished_at IS NULL)
+      ORDER BY child.parent LIMIT $2`,
     /** Whoever claims the first call of a branch takes all of it. */
     release: `
       UPDATE ${calls} AS call SET owner = NULL, branch = made.branch
       FROM unnest($2::text[], $3::text[]) AS made (id, branch)
       WHERE call.id = made.id AND call.owner = $1 AND call.finished_at IS NULL`,
+    offerWork: `SELECT pg_notify('${schema}_free', '${OFFERED}' || $1::bigint)`,
+    askForWork: `SELECT pg_notify('${schema}_' || $1::bigint, '${WANTED}' || $2::int)`,
     tellFree: `SELECT pg_notify('${schema}_free', '')`,
 
     get: `SELECT ${columns('call')} FROM ${calls} AS call WHERE id = $1`,
