@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { AsyncResource } from 'node:async_hooks';
 import { LOCAL_ENDPOINT } from '../dispatch.constants.js';
 import { failure } from '../endpoint/index.js';
 import { Status } from '../errors/index.js';
@@ -14,7 +14,7 @@ export class EmbeddedTransport implements Transport {
    * A run starts in whatever turn of the event loop its time has come, often that of a request which dispatched it. It
    * must not see that request's async context: a retry would not have it.
    */
-  private readonly detached = AsyncLocalStorage.snapshot() as <T>(fn: () => T) => T;
+  private readonly origin = new AsyncResource('EmbeddedTransport', { requireManualDestroy: true });
 
   constructor(
     private readonly local: FunctionRunner,
@@ -32,11 +32,11 @@ export class EmbeddedTransport implements Transport {
   run(endpoint: string, request: RunRequest, options: RunOptions): Promise<RunAnswer> {
     switch (endpoint) {
       case LOCAL_ENDPOINT:
-        return this.detached(() => this.local.run(request, options));
+        return this.origin.runInAsyncScope(() => this.local.run(request, options));
       case '':
         return Promise.resolve(failure(Status.INVALID_ARGUMENT, `the call of ${request.function} has no endpoint`));
       default:
-        return this.detached(() => this.remote.run(endpoint, request, options));
+        return this.origin.runInAsyncScope(() => this.remote.run(endpoint, request, options));
     }
   }
 }
