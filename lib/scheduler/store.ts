@@ -75,6 +75,7 @@ export interface CallProgress {
 /** How a call ended. */
 export interface FinishedCall {
   readonly state: 'succeeded' | 'failed' | 'cancelled';
+  /** `OK` if it has succeeded, and only then. */
   readonly status: Status;
   readonly result: CallResult;
   readonly finishedAt: Timestamp;

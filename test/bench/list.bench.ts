@@ -1,14 +1,16 @@
 /**
- * How long pages of `list` take in a store of a million calls, by filter: the first page, and the slowest of 50 that follow
+ * How long pages of `list` take in a store of a million calls, on SQLite or on a PostgreSQL server of its own, by filter: the first page, and the slowest of 50 that follow
  * each other from the newest call, the middle and the oldest on.
  *
- *     node --import ./test/support/ts-loader.mjs test/bench/list.bench.ts [calls]
+ *     node --import ./test/support/ts-loader.mjs test/bench/list.bench.ts [calls] [postgres]
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PostgresStore } from '../../lib/scheduler/index.js';
 import { SqliteStore } from '../../lib/scheduler/stores/index.js';
 import type { CallFilter, CallState, DispatchId, Mutation } from '../../lib/scheduler/store.js';
+import { PostgresServer } from '../support/postgres.server.js';
 import { childCall, finished, idOf, NOW, rootCall, stringInput, targetOf } from '../contract/calls.js';
 
 const CALLS = Number(process.argv[2] ?? 1_000_000);
@@ -18,7 +20,8 @@ const PAGES = 50;
 
 const input = stringInput('https://example.com/a/path');
 const directory = await mkdtemp(join(process.env.BENCH_DIR ?? tmpdir(), 'list-bench-'));
-const store = new SqliteStore(join(directory, 'calls.db'));
+const server = process.argv[3] === 'postgres' ? await PostgresServer.start() : undefined;
+const store = server ? new PostgresStore(server.url) : new SqliteStore(join(directory, 'calls.db'));
 await store.open();
 
 /** A tenth is one tree; four tenths are trees of 1,000; the rest are single calls. One in a thousand failed. */
@@ -96,6 +99,7 @@ for (const [name, filter] of filters) {
   );
 }
 await store.close();
+await server?.stop();
 await rm(directory, { recursive: true });
 
 async function page(filter: CallFilter, after: string | undefined) {

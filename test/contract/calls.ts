@@ -96,7 +96,7 @@ export function finished(id: DispatchId, parts: Partial<FinishedCall> = {}): Mut
     id,
     finished: {
       state: 'succeeded',
-      status: Status.OK,
+      status: (parts.state ?? 'succeeded') === 'succeeded' ? Status.OK : Status.PERMANENT_ERROR,
       result: resultOf('done'),
       finishedAt: NOW + 1,
       inbox: 0,

@@ -11,6 +11,7 @@ const MIGRATIONS: readonly ((schema: string) => string)[] = [
   sharedKeys,
   knownServers,
   sharedSlots,
+  lists,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
@@ -202,6 +203,19 @@ function knownServers(schema: string): string {
   ALTER TABLE ${schema}.processes
     ADD COLUMN server timestamptz NOT NULL DEFAULT pg_postmaster_start_time(),
     ADD COLUMN server_since timestamptz NOT NULL DEFAULT clock_timestamp();
+  `;
+}
+
+/**
+ * What lists find calls by: those that have ended in the one index or the other, and the unfinished ones in those that are
+ * there for claims. The numbers are negated, which keeps the planner from looking for few calls in the order of all.
+ */
+function lists(schema: string): string {
+  return `
+  CREATE INDEX ended_roots ON ${schema}.calls (function, status, (-seq)) WHERE finished_at IS NOT NULL AND parent IS NULL;
+  CREATE INDEX ended_children ON ${schema}.calls (function, status, (-seq)) WHERE finished_at IS NOT NULL AND parent IS NOT NULL;
+  DROP INDEX ${schema}.unfinished_members;
+  CREATE INDEX unfinished_members ON ${schema}.calls (coalesce(owner, 0), function, seq) WHERE finished_at IS NULL AND NOT head;
   `;
 }
 

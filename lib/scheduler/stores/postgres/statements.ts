@@ -14,7 +14,7 @@ const SMALL_INPUT = 4_096;
 /** The unfinished calls of the process $1. Those that begin branches have an index of their own. */
 const ofOwner = (calls: string): string => `
   SELECT seq FROM ${calls} WHERE finished_at IS NULL AND head AND coalesce(owner, 0) = $1
-  UNION ALL SELECT seq FROM ${calls} WHERE finished_at IS NULL AND NOT head AND owner = $1`;
+  UNION ALL SELECT seq FROM ${calls} WHERE finished_at IS NULL AND NOT head AND coalesce(owner, 0) = $1`;
 
 /**
  * The unfinished calls in the branches that begin with $2. What is looked for by such a list has it as an array, so that it
@@ -318,7 +318,7 @@ function sqlOf(schema: string) {
       DELETE FROM ${processes} AS process
       WHERE ended_at < clock_timestamp() - interval '1 day'
         AND NOT EXISTS (SELECT FROM ${calls} WHERE coalesce(owner, 0) = process.id AND finished_at IS NULL AND head)
-        AND NOT EXISTS (SELECT FROM ${calls} WHERE owner = process.id AND finished_at IS NULL AND NOT head)`,
+        AND NOT EXISTS (SELECT FROM ${calls} WHERE coalesce(owner, 0) = process.id AND finished_at IS NULL AND NOT head)`,
     forgetMarks: `
       DELETE FROM ${running} AS mark WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = mark.process)`,
     forgetWaits: `
@@ -515,7 +515,8 @@ function sqlOf(schema: string) {
       SELECT id FROM ${calls}
       WHERE finished_at IS NOT NULL AND id = ANY (ARRAY(
         SELECT coalesce(branch, root) FROM ${calls} AS call
-        WHERE call.finished_at IS NULL AND NOT call.head AND ${isAnybodys('call.owner')}))
+        WHERE call.finished_at IS NULL AND NOT call.head AND ${OWNER} = ANY (ARRAY(
+          SELECT 0 UNION ALL SELECT process.id FROM ${processes} AS process WHERE process.ended_at IS NOT NULL))))
       ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED`,
     /**
      * All unfinished calls of these branches. A commit of their former process can no longer come in between; another process
