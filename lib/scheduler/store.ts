@@ -473,6 +473,7 @@ export interface JoiningStore extends SharedStore {
   /**
    * Makes roots that any process may claim. Of those that are there already nothing is written.
    *
+   * @param given ids that others may dispatch as well: they are `reserved` until the transaction has ended
    * @param accept is handed each call that is there already; it throws to refuse
    * @throws InvalidArgumentError when the transaction cannot hold them; errors of the application's own connection pass
    * as they are
@@ -480,8 +481,14 @@ export interface JoiningStore extends SharedStore {
   createIn(
     transaction: CallerTransaction,
     roots: readonly CreateMutation[],
+    given: readonly DispatchId[],
     accept: (known: KnownCall) => void,
   ): Promise<void>;
+  /**
+   * Which of these ids open transactions of applications may be about to make: a commit with them would wait until those
+   * have ended. Now and then one more.
+   */
+  reserved(ids: readonly DispatchId[]): Promise<DispatchId[]>;
 }
 
 export const isJoining = (store: Store): store is JoiningStore => 'createIn' in store;

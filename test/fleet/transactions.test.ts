@@ -347,6 +347,28 @@ describe('an idempotency key in a transaction', () => {
     expect(await second).toBe(id);
     expect((await client.list()).calls).toHaveLength(1);
   });
+
+  it.each([
+    ['has its call when that one is committed', 'COMMIT'],
+    ['is made when that one is rolled back', 'ROLLBACK'],
+  ])('lets other calls of the process go on while a dispatch waits for it, which %s', async (_, end) => {
+    const { client, shop } = await start({ store: url, run: false });
+    const open = await pool.connect();
+    await open.query('BEGIN');
+    const id = await client.with({ transaction: open, idempotencyKey: 'k' }).dispatch(shop.remind, 1);
+    let hasEnded = false;
+    const waiting = client
+      .with({ idempotencyKey: 'k' })
+      .dispatch(shop.remind, 1)
+      .finally(() => (hasEnded = true));
+    for (let n = 0; n < 20; n++) await client.dispatch(shop.remind, n);
+    await client.with({ idempotencyKey: 'another' }).dispatch(shop.remind, 1);
+    expect(hasEnded).toBe(false);
+    await open.query(end);
+    open.release();
+    expect(await waiting).toBe(id);
+    expect((await client.list()).calls).toHaveLength(22);
+  });
 });
 
 describe('a transaction that cannot hold a call', () => {

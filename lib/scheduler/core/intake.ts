@@ -15,6 +15,7 @@ import type { NewCall } from './calls.js';
 import type { Core } from './core.js';
 import { isDispatchId, rootId } from './ids.js';
 import { NATIVE_ENDPOINT } from './native-waits.js';
+import type { Milliseconds } from './options.js';
 import { freshProgress } from './progress.js';
 import { CallRecord } from './record.js';
 import { invalidCall, MAX_KEY, MAX_PRIORITY } from './validation.js';
@@ -23,6 +24,9 @@ import { invalidCall, MAX_KEY, MAX_PRIORITY } from './validation.js';
 const MADE_AT_ONCE = 1_000;
 /** How often calls are made whose commit another process was first with. */
 const CONFLICT_ATTEMPTS = 5;
+/** How long a dispatch waits before it looks again whether a transaction with one of its ids has ended. */
+const FIRST_PAUSE: Milliseconds = 10;
+const LONGEST_PAUSE: Milliseconds = 500;
 const NONE: ReadonlyMap<DispatchId, KnownCall> = new Map();
 
 /** Is handed a call that is there already, and the place of the one that was to be made; throws to refuse that. */
@@ -60,7 +64,8 @@ export class Intake {
     const now = clock.now();
     const roots = calls.map((call) => this.freeRoot(call, now));
     const ids = roots.map(({ header }) => header.id);
-    await store.createIn(transaction, roots, (known) => accept(known, ids.indexOf(known.id)));
+    const given = calls.flatMap(({ id }) => id ?? []);
+    await store.createIn(transaction, roots, given, (known) => accept(known, ids.indexOf(known.id)));
     return ids;
   }
 
@@ -84,17 +89,24 @@ export class Intake {
 
   /** None of them where one is refused. */
   private async createUnlessKnown(calls: readonly NewCall[], accept: Accept): Promise<DispatchId[]> {
+    let pause = FIRST_PAUSE;
     this.lookUps += 1;
     try {
       for (;;) {
         const finishedBefore = new Set(this.finishedMeanwhile);
         const known = await this.lookUp(calls);
+        const isReserved = await this.isReserved(calls, known);
         calls.forEach(({ id = '' }, index) => {
           const call = known.get(id);
           if (call !== undefined) accept(call, index);
         });
         const isNews = ({ id = '' }: NewCall): boolean =>
           !known.has(id) && (this.isBeingMade(id) || (this.finishedMeanwhile.has(id) && !finishedBefore.has(id)));
+        if (isReserved) {
+          await this.pause(pause);
+          pause = Math.min(LONGEST_PAUSE, pause * 2);
+          continue;
+        }
         if (!calls.some(isNews)) return this.create(calls, known);
         // Whether it is then in the store or not, the next look tells.
         await this.core.commits.durable().catch(() => undefined);
@@ -118,6 +130,19 @@ export class Intake {
       }),
     );
     return new Map(found.flat().map((call) => [call.id, call]));
+  }
+
+  /** Whether a transaction of an application may be about to make one of them: a commit would wait for its end, and all else with it. */
+  private async isReserved(calls: readonly NewCall[], known: ReadonlyMap<DispatchId, KnownCall>): Promise<boolean> {
+    const { store } = this.core;
+    if (!isJoining(store)) return false;
+    const ids = calls.flatMap(({ id }) => (id === undefined || known.has(id) ? [] : id));
+    return ids.length > 0 && (await store.reserved(ids)).length > 0;
+  }
+
+  private pause(time: Milliseconds): Promise<void> {
+    const { clock } = this.core;
+    return new Promise((resolve) => clock.at(clock.now() + time, resolve));
   }
 
   private isBeingMade(id: DispatchId): boolean {

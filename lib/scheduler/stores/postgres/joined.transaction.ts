@@ -38,11 +38,16 @@ export class JoinedTransaction {
   ) {}
 
   /**
+   * @param given ids that others may dispatch as well
    * @param accept is handed what is there already
    * @throws InvalidArgumentError when the transaction cannot hold the calls
    */
-  async create(roots: readonly CreateMutation[], accept: (known: KnownCall) => void): Promise<void> {
-    const { transaction, known } = await this.join(idsOf(roots));
+  async create(
+    roots: readonly CreateMutation[],
+    given: readonly DispatchId[],
+    accept: (known: KnownCall) => void,
+  ): Promise<void> {
+    const { transaction, known } = await this.join(idsOf(roots), given);
     for (const call of known) accept(call);
     const there = new Set(known.map(({ id }) => id));
     const missing = roots.filter(({ header }) => !there.has(header.id));
@@ -57,12 +62,21 @@ export class JoinedTransaction {
     const conflicts = idsOf(missing).filter((id) => !made.has(id));
     if (conflicts.length === 0) return;
     // Another transaction was first with them, which was waited for.
-    for (const call of (await this.join(conflicts)).known) accept(call);
+    for (const call of (await this.join(conflicts, [])).known) accept(call);
   }
 
-  private async join(ids: readonly DispatchId[]): Promise<{ transaction: string; known: KnownCall[] }> {
+  /** @param reserved from now on nobody else makes calls with these ids, until the transaction has ended */
+  private async join(
+    ids: readonly DispatchId[],
+    reserved: readonly DispatchId[],
+  ): Promise<{ transaction: string; known: KnownCall[] }> {
     const { process, start } = this.parts;
-    const { transaction, isHere, known } = await this.ask<Joined>('join', [String(process), start, arrays.texts(ids)]);
+    const { transaction, isHere, known } = await this.ask<Joined>('join', [
+      String(process),
+      start,
+      arrays.texts(ids),
+      arrays.texts(reserved),
+    ]);
     if (!isHere) throw this.refuse(ELSEWHERE);
     if (transaction === null) throw this.refuse(READ_ONLY);
     return { transaction, known: (known ?? []).map(knownCall) };

@@ -232,12 +232,24 @@ export class PostgresStore implements JoiningStore {
   async createIn(
     transaction: CallerTransaction,
     roots: readonly CreateMutation[],
+    given: readonly DispatchId[],
     accept: (known: KnownCall) => void,
   ): Promise<void> {
     const { statements, name: store } = this;
     const { schema } = this.target;
     const { process, start } = this.requireOpen();
-    await new JoinedTransaction({ store, schema, statements, process, start }, transaction).create(roots, accept);
+    await new JoinedTransaction({ store, schema, statements, process, start }, transaction).create(
+      roots,
+      given,
+      accept,
+    );
+  }
+
+  reserved(ids: readonly DispatchId[]): Promise<DispatchId[]> {
+    return this.read(async (connection, statements) => {
+      const { rows } = await connection.run(statements.reserved, [arrays.texts(ids)]);
+      return rows.map((row) => text(row[0]));
+    });
   }
 
   markRunning(started: readonly DispatchId[], ended: readonly DispatchId[]): void {

@@ -264,6 +264,9 @@ export const OFFERED = 'offered ';
 /** Locks of all keys together, and of all functions, so that a transaction does not need one for each. */
 const LOCKS = 256;
 
+/** Locks of all ids that are given: so many a transaction of the application has at most. */
+const ID_LOCKS = 1024;
+
 /** The rows of the keys that a statement is about. */
 const ofKeys = (first: number): string => `
   (line.endpoint, line.function, line.key) IN (
@@ -280,6 +283,7 @@ function sqlOf(schema: string) {
   const tables = { calls, processes, registrations };
   const [keys, slots] = [`${schema}.keys`, `${schema}.slots`];
   const [running, waiting, cancellations] = [`${schema}.running`, `${schema}.waiting`, `${schema}.cancellations`];
+  const lockOfId = `hashtext('${schema} ids'), hashtext(made.id) & ${ID_LOCKS - 1}`;
   /** Calls of nobody, and of processes that are no more. */
   const isAnybodys = (owner: string): string =>
     `(${owner} IS NULL OR ${owner} IN (SELECT process.id FROM ${processes} AS process WHERE process.ended_at IS NOT NULL))`;
@@ -362,7 +366,14 @@ function sqlOf(schema: string) {
         'known', (
           SELECT json_agg(json_build_object('id', id, 'endpoint', endpoint, 'function', function,
             'incarnation', incarnation, 'input', encode(input, 'hex')))
-          FROM ${calls} WHERE id = ANY ($3::text::text[])))::text AS answer`,
+          FROM ${calls} WHERE id = ANY ($3::text::text[])),
+        'reserved', (
+          SELECT count(lock) FROM (
+            SELECT pg_advisory_xact_lock_shared(${lockOfId}) AS lock FROM unnest($4::text::text[]) AS made (id)) AS locks)
+        )::text AS answer`,
+    /** Ids that open transactions of applications have joined with: found by locks, which are let go at once. */
+    reserved: `
+      SELECT id FROM unnest($1::text[]) AS made (id) WHERE NOT pg_try_advisory_xact_lock(${lockOfId})`,
     /**
      * Writes nothing outside of the transaction $1. Who waits for work hears of it once that is committed. All parameters
      * are texts: a library that asks the server for their types would want arrays of its own kind for arrays.
