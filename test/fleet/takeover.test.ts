@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { migrate } from '../../lib/scheduler/index.js';
+import { Finishes } from '../support/finishes.js';
 import { until } from '../support/fleet.js';
 import { schemaOf, TestDatabase } from '../support/postgres.js';
 import { TypeScriptProcess } from '../support/typescript-process.js';
@@ -16,6 +17,7 @@ let database: TestDatabase;
 let folder: string;
 let effects: string;
 let url: string;
+let finishes: Finishes;
 const processes: TypeScriptProcess[] = [];
 beforeAll(async () => {
   database = await TestDatabase.open();
@@ -26,7 +28,7 @@ beforeEach(async () => {
   writeFileSync(effects, '');
   url = database.newUrl();
   await migrate(url);
-  await recordEachFinish();
+  finishes = await Finishes.record(database, url);
 });
 afterEach(async () => {
   await Promise.all(processes.splice(0).map((worker) => worker.kill()));
@@ -66,32 +68,9 @@ const expected = (ids: ReadonlyMap<string, number>): Map<string, string> =>
   new Map([...ids].map(([id, n]) => [id, `${n}:${SUM}`]));
 const readEffects = (): string[] => readFileSync(effects, 'utf8').split('\n').filter(Boolean);
 
-/** Notes each end of a call that is stored, with the process that had it. */
-async function recordEachFinish(): Promise<void> {
-  const schema = schemaOf(url);
-  await database.query(`CREATE TABLE ${schema}.finishes (id text, owner bigint)`);
-  await database.query(`
-    CREATE FUNCTION ${schema}.note_finish() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN INSERT INTO ${schema}.finishes VALUES (NEW.id, NEW.owner); RETURN NULL; END $$`);
-  await database.query(`
-    CREATE TRIGGER finished AFTER INSERT OR UPDATE ON ${schema}.calls
-    FOR EACH ROW WHEN (NEW.finished_at IS NOT NULL) EXECUTE FUNCTION ${schema}.note_finish()`);
-}
-
-async function finishes(): Promise<{ id: string; owner: number }[]> {
-  const rows = await database.query(`SELECT id, owner::int AS owner FROM ${schemaOf(url)}.finishes`);
-  return rows.map(({ id, owner }) => ({ id: String(id), owner: Number(owner) }));
-}
-
-async function expectEachFinishedOnce(calls: number): Promise<void> {
-  const all = (await finishes()).map(({ id }) => id);
-  expect(new Set(all).size).toBe(calls);
-  expect(all).toHaveLength(calls);
-}
-
 /** The trees have made some of their calls, and not all. */
 async function untilHalfWay(): Promise<void> {
-  await until(async () => (await finishes()).length > ROOTS * 3);
+  await until(async () => (await finishes.all()).length > ROOTS * 3);
 }
 
 const CALLS_OF_A_ROOT = 13;
@@ -102,11 +81,11 @@ describe('a fleet on PostgreSQL', () => {
     const ids = await dispatch(first, 0, ROOTS);
     await untilHalfWay();
     await first.kill();
-    const doneAtKill = new Set((await finishes()).map(({ id }) => id));
+    const doneAtKill = new Set((await finishes.all()).map(({ id }) => id));
     const before = readEffects().filter((id) => doneAtKill.has(id));
 
     expect(await resultsOf(second, ids)).toEqual(expected(ids));
-    await expectEachFinishedOnce(ROOTS * CALLS_OF_A_ROOT);
+    await finishes.expectEachOnce(ROOTS * CALLS_OF_A_ROOT);
     // What had finished was not run again.
     expect(readEffects().filter((id) => doneAtKill.has(id))).toEqual(before);
   });
@@ -122,15 +101,15 @@ describe('a fleet on PostgreSQL', () => {
       `SELECT min(id)::int AS id FROM ${schemaOf(url)}.processes WHERE ended_at IS NOT NULL`,
     );
     const paused = Number(row?.['id']);
-    const byPaused = (await finishes()).filter(({ owner }) => owner === paused).length;
+    const byPaused = (await finishes.all()).filter(({ owner }) => owner === paused).length;
 
     process.kill(first.pid, 'SIGCONT');
     // It is told that others have its calls, and does new ones as a new process.
     const more = await dispatch(first, ROOTS, 3);
     expect(await resultsOf(first, more)).toEqual(expected(more));
     expect(await resultsOf(first, ids)).toEqual(expected(ids));
-    await expectEachFinishedOnce((ROOTS + 3) * CALLS_OF_A_ROOT);
-    expect((await finishes()).filter(({ owner }) => owner === paused)).toHaveLength(byPaused);
+    await finishes.expectEachOnce((ROOTS + 3) * CALLS_OF_A_ROOT);
+    expect((await finishes.all()).filter(({ owner }) => owner === paused)).toHaveLength(byPaused);
   });
 
   it('loses nothing while connections are cut again and again', async () => {
@@ -155,6 +134,6 @@ describe('a fleet on PostgreSQL', () => {
       await cutting;
     }
     expect(cut).toBeGreaterThan(0);
-    await expectEachFinishedOnce(2 * ROOTS * CALLS_OF_A_ROOT);
+    await finishes.expectEachOnce(2 * ROOTS * CALLS_OF_A_ROOT);
   });
 });

@@ -36,7 +36,7 @@ export class Record {
       CREATE FUNCTION ${schema}.note_end() RETURNS trigger LANGUAGE plpgsql AS
       $$ BEGIN INSERT INTO ${schema}.ends VALUES (NEW.id, NEW.owner); RETURN NULL; END $$`);
     await database.query(`
-      CREATE TRIGGER ended AFTER INSERT OR UPDATE ON ${store}.calls
+      CREATE TRIGGER ended AFTER INSERT OR UPDATE OF finished_at ON ${store}.calls
       FOR EACH ROW WHEN (NEW.finished_at IS NOT NULL) EXECUTE FUNCTION ${schema}.note_end()`);
   }
 
