@@ -1,13 +1,7 @@
 import { durationMs, timestampMs, type Timestamp } from '@bufbuild/protobuf/wkt';
 import { InvalidArgumentError } from '../errors/index.js';
 import type { Call } from '../gen/dispatch/sdk/v1/call_pb.js';
-import {
-  keyedId,
-  refuseIfOther,
-  type DispatchId,
-  type NewCall,
-  type Scheduler,
-} from '../scheduler/index.js';
+import { keyedId, refuseIfOther, type DispatchId, type NewCall, type Scheduler } from '../scheduler/index.js';
 import type { Caller } from './api.keys.js';
 import { isBridge } from './bridge.address.js';
 import type { EndpointPolicy } from './endpoint.policy.js';

@@ -14,7 +14,8 @@ export class Retention {
 
   start(): void {
     const { settings, timers, clock } = this.core;
-    if (settings.retention !== Infinity || this.core.fleet) timers.set(this.sweep, clock.now() + settings.purgeInterval);
+    if (settings.retention !== Infinity || this.core.fleet)
+      timers.set(this.sweep, clock.now() + settings.purgeInterval);
   }
 
   private async purge(): Promise<void> {
