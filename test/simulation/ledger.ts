@@ -165,6 +165,9 @@ export class Ledger {
     parent.children.add(call);
     const { incarnation } = parent.progress;
     this.trace.check(header.parentIncarnation <= incarnation, 'a child is of an incarnation to come', id);
+    const latest = parent.progress.cancelBy === undefined ? parent.header.expiresAt : undefined;
+    const isInTime = latest === undefined || (header.expiresAt ?? Infinity) <= latest;
+    this.trace.check(isInTime, 'a child has more time than the call that made it', id, header.parentId);
     for (const other of parent.children) {
       const same =
         other !== call &&
@@ -189,11 +192,19 @@ export class Ledger {
     if (progress.crashes > before.crashes) {
       this.trace.check(this.casualties.count(id), 'a crash is counted for a call that did not run then', id);
     }
+    this.checkCounted(id, before, progress);
     if (progress.state === 'incompatible') {
       const changes = FUNCTIONS.get(call.function)?.changes;
       this.trace.check(changes !== undefined, 'a call was parked though its code is the same', id);
     }
     call.progress = progress;
+  }
+
+  /** A call that is to run after a pause has failed, and knows how often in a row. */
+  private checkCounted(id: DispatchId, before: CallProgress, { state, dueAt, attempt, cancelBy }: CallProgress): void {
+    const pauses = state === 'pending' && dueAt > Math.max(before.dueAt, this.wall.now());
+    if (!pauses || cancelBy !== undefined || this.wall.steadyFor < COMMITTING_TAKES) return;
+    this.trace.check(attempt === before.attempt + 1, 'a run that failed is not counted', id);
   }
 
   /** Results that count as delivered have to be in the journal, unless the function was cancelled meanwhile. */
@@ -426,6 +437,8 @@ export class Ledger {
 
 /** From what is found to be old to the commit that removes it, on the slowest of disks; milliseconds. */
 const PURGING_TAKES = 15_000;
+/** The same for what follows from a run. */
+const COMMITTING_TAKES = 15_000;
 
 function read(input: Any | undefined): unknown {
   return unpack(input);
