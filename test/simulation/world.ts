@@ -25,6 +25,8 @@ const PATIENCE = 12 * HOUR;
 const DEPLOY_INTERVAL = 10 * MINUTE;
 /** Retries without any pause that cannot be by chance. */
 const RETRIES_TO_JUDGE = 6;
+/** Shorter than calls that were cancelled may clean up; milliseconds. */
+const SHORT_RETENTION = 5_000;
 /** More events than any seed needs that comes to an end. */
 const MOST_EVENTS = 400_000;
 
@@ -289,16 +291,22 @@ function optionsOf(chance: Chance, scarcity: Chance, isCrowded: boolean): WorldO
   const retention = chance.pick([30_000, HOUR]);
   const concurrency = chance.pick([2, 3, 8, 100]);
   const limited = (): { concurrency: number } => ({ concurrency: scarcity.whole(1, 4) });
+  const slots = isCrowded ? scarcity.whole(1, 3) : concurrency;
+  const endpoints: SchedulerOptions['endpoints'] = scarcity.happens(0.3)
+    ? { [REMOTE]: limited(), [SCRIPTED]: limited() }
+    : {};
+  // In some, roots are to be removed while calls below them still clean up.
+  const keeps = scarcity.happens(0.15) ? SHORT_RETENTION : retention;
   return {
     scheduler: {
-      concurrency: isCrowded ? scarcity.whole(1, 3) : concurrency,
-      endpoints: scarcity.happens(0.3) ? { [REMOTE]: limited(), [SCRIPTED]: limited() } : {},
+      concurrency: slots,
+      endpoints,
       startsPerTurn: chance.pick([1, 5, 500]),
       payloadMemory: chance.pick([0, 1_000, 1 << 20]),
       runTimeout: 90_000,
       cancelGrace: chance.pick([0, 1_000, 20_000]),
-      retention,
-      purgeInterval: retention / 3,
+      retention: keeps,
+      purgeInterval: keeps / 3,
     },
     replay: chance.happens(0.25) ? 'always' : 'live',
     maxLive: chance.happens(0.25) ? chance.whole(1, 4) : undefined,
