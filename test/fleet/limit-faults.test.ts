@@ -75,7 +75,6 @@ describe('the limit of a function in a fleet', () => {
     const [first, second] = [await start(), await start()];
     for (const worker of [first, second]) worker.write('run 100');
     await until(() => runsOf(first) > 0 && runsOf(second) > 0);
-    await until(() => openRuns(first).length > 0);
     await first.kill();
     const cut = openRuns(first);
     await second.until('done');
@@ -88,7 +87,7 @@ describe('the limit of a function in a fleet', () => {
     const [first, second] = [await start(), await start()];
     for (const worker of [first, second]) worker.write('run 100');
     await Promise.all([first, second].map((worker) => worker.until('dispatched')));
-    await until(() => openRuns(first).length > 0);
+    await until(() => runsOf(first) > 0);
     process.kill(first.pid, 'SIGSTOP');
     const paused = openRuns(first);
     await second.until('done');
