@@ -111,7 +111,9 @@ function answerOf(reply: HttpReply, url: URL): RunAnswer {
     const status = reply.status >= 200 && reply.status < 300 ? Status.INVALID_RESPONSE : statusOfHttp(reply.status);
     const detail = readErrorMessage(reply.body);
     const message = `${url.origin} answered with HTTP status ${reply.status}${detail === undefined ? '' : `: ${detail}`}`;
-    return failure(status, message, retryAfter(reply));
+    const answer = failure(status, message, retryAfter(reply));
+    // The application has failed for this request; it is there, and others may go through. Proxies have 502 to 504.
+    return reply.status === 500 ? { ...answer, ran: true } : answer;
   }
   try {
     return { response: fromBinary(RunResponseSchema, reply.body), ran: true };

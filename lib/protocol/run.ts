@@ -63,7 +63,7 @@ export interface RunAnswer {
   readonly retryAfter?: number;
   /** The failure is one that came to the function as a result: another run would only repeat it. */
   readonly final?: boolean;
-  /** The function ran: a failure is its own, and says nothing of the way to it. */
+  /** The function ran, or its application at least: a failure is its own, and says nothing of the way to it. */
   readonly ran?: boolean;
 }
 

@@ -1,4 +1,6 @@
-import { match, ok } from 'node:assert/strict';
+import { equal, match, ok } from 'node:assert/strict';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { DispatchClient, DispatchID } from '../../lib/index.js';
 
 /** Calls of the functions in `python/functions.py`, and what must come of some. */
 
@@ -23,4 +25,18 @@ export async function rejectsWith(
   );
   ok(error instanceof type, `${String(error)} is no ${type.name}`);
   match(error.message, message);
+}
+
+/** The ids in what `python/client.py` printed. */
+export function idsOf(line: string): string[] {
+  const [word, ...ids] = line.split(' ');
+  equal(word, 'dispatched', line);
+  return ids;
+}
+
+export const resultsOf = (client: DispatchClient, ids: readonly string[], timeout = '10s'): Promise<unknown[]> =>
+  Promise.all(ids.map((id) => client.wait(id, { timeout })));
+
+export async function suspended(client: DispatchClient, id: DispatchID): Promise<void> {
+  while ((await client.get(id))?.state !== 'suspended') await pause(20);
 }

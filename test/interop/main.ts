@@ -11,6 +11,7 @@ import { theirApplication } from './their-application.js';
 import { theirClient } from './their-client.js';
 import { theirFrameworks } from './their-frameworks.js';
 import { theirFunctions } from './their-functions.js';
+import { theirKills } from './their-kills.js';
 import { theirScheduler } from './their-scheduler.js';
 
 const scenarios = new Scenarios();
@@ -23,6 +24,7 @@ try {
   await theirFrameworks(scenarios, python);
   await theirClient(scenarios, python);
   await theirApplication(scenarios, python);
+  await theirKills(scenarios, python, folder);
 } catch (error) {
   scenarios.fail('all of it could be run', error);
 } finally {

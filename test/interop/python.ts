@@ -83,10 +83,19 @@ export class PythonServer {
     }
   }
 
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    return this.end(() => this.child.stdin.end());
+  }
+
+  /** As the kernel would. */
+  kill(): Promise<void> {
+    return this.end(() => this.child.kill('SIGKILL'));
+  }
+
+  private async end(how: () => unknown): Promise<void> {
     if (this.ended) return;
     const closed = new Promise((resolve) => this.child.once('close', resolve));
-    this.child.stdin.end();
+    how();
     await closed;
   }
 

@@ -1,8 +1,8 @@
 import { equal, match, deepEqual } from 'node:assert/strict';
-import type { DispatchClient } from '../../lib/index.js';
 import { generateKeyPair } from '../../lib/signature/index.js';
 import { StandaloneScheduler } from '../../lib/standalone/index.js';
 import { startApplication, type Application } from './application.js';
+import { idsOf, resultsOf } from './calls.js';
 import type { PythonSdk } from './python.js';
 import type { Scenarios } from './scenarios.js';
 
@@ -112,12 +112,3 @@ async function keysApart(scenarios: Scenarios, { dispatch, ours: { client }, sch
     await other.app.close();
   });
 }
-
-function idsOf(line: string): string[] {
-  const [word, ...ids] = line.split(' ');
-  equal(word, 'dispatched', line);
-  return ids;
-}
-
-const resultsOf = (client: DispatchClient, ids: readonly string[]): Promise<unknown[]> =>
-  Promise.all(ids.map((id) => client.wait(id, { timeout: '10s' })));

@@ -1,17 +1,10 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
-import {
-  NotFoundError,
-  PermissionDeniedError,
-  UnauthenticatedError,
-  type DispatchClient,
-  type DispatchID,
-} from '../../lib/index.js';
+import { NotFoundError, PermissionDeniedError, UnauthenticatedError, type DispatchClient } from '../../lib/index.js';
 import { generateKeyPair } from '../../lib/signature/index.js';
 import { startApplication, type Application } from './application.js';
-import { begin, double, rejectsWith } from './calls.js';
+import { begin, double, rejectsWith, suspended } from './calls.js';
 import type { PythonSdk } from './python.js';
 import type { Scenarios } from './scenarios.js';
 
@@ -136,8 +129,4 @@ async function mixed(scenarios: Scenarios, { client, url, maths }: Application, 
     const both = await client.gather([client.build(double(endpoint)), client.of(maths).double(4)]);
     deepEqual(both, [42, 8]);
   });
-}
-
-async function suspended(client: DispatchClient, id: DispatchID): Promise<void> {
-  while ((await client.get(id))?.state !== 'suspended') await pause(20);
 }

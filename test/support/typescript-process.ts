@@ -9,7 +9,10 @@ export class TypeScriptProcess {
   /** What it writes to stderr, which is passed on as well. */
   readonly errors: Readable;
   private readonly child: ChildProcessWithoutNullStreams;
-  private readonly lines: AsyncIterator<string>;
+  /** What it has printed and nobody has read: read at once, so that it never waits for a reader. */
+  private readonly printed: string[] = [];
+  private isOver = false;
+  private readers: (() => void)[] = [];
 
   /** @param script a URL, from `new URL('x.ts', import.meta.url)` */
   constructor(script: URL, args: readonly string[] = [], env: Record<string, string> = {}) {
@@ -23,7 +26,15 @@ export class TypeScriptProcess {
     this.child.stdin.on('error', () => undefined);
     this.errors = this.child.stderr;
     this.errors.pipe(process.stderr);
-    this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+    const lines = createInterface({ input: this.child.stdout });
+    lines.on('line', (line) => {
+      this.printed.push(line);
+      this.wakeReaders();
+    });
+    lines.once('close', () => {
+      this.isOver = true;
+      this.wakeReaders();
+    });
     if (this.child.pid === undefined) throw new Error(`the process of ${script.pathname} did not start`);
     this.pid = this.child.pid;
     this.ended = new Promise((resolve) => this.child.once('exit', resolve));
@@ -31,8 +42,8 @@ export class TypeScriptProcess {
 
   /** The next line that it prints, undefined when it has ended. */
   async line(): Promise<string | undefined> {
-    const next = await this.lines.next();
-    return next.done === true ? undefined : next.value;
+    while (this.printed.length === 0 && !this.isOver) await new Promise<void>((wake) => this.readers.push(wake));
+    return this.printed.shift();
   }
 
   /** Reads on to the first line that begins so. */
@@ -77,5 +88,11 @@ export class TypeScriptProcess {
     for (let line = await this.line(); line !== undefined; line = await this.line()) lines.push(line);
     await this.ended;
     return lines;
+  }
+
+  private wakeReaders(): void {
+    const { readers } = this;
+    this.readers = [];
+    for (const wake of readers) wake();
   }
 }

@@ -120,6 +120,8 @@ describe('the HTTP transport', () => {
     const result = await run(url);
     expect(result.response.status).toBe(status);
     expect(errorOf(result)?.message).toContain(String(code));
+    // Of these, only that one says that the application itself is there.
+    expect(result.ran ?? false).toBe(code === 500);
   });
 
   it('passes on what the endpoint says and when it wants to be asked again', async () => {

@@ -1,4 +1,4 @@
-"""The functions, served by the SDK itself: `endpoint.py [public key]`.
+"""The functions, served by the SDK itself: `endpoint.py [public key [port]]`.
 
 With a key it verifies what it is sent. Prints `url ADDRESS`. Ends with its standard input.
 """
@@ -12,7 +12,8 @@ from functions import registry
 
 async def main() -> None:
     key = sys.argv[1] if len(sys.argv) > 1 else None
-    async with Server("127.0.0.1", 0, Dispatch(registry, verification_key=key)) as server:
+    port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    async with Server("127.0.0.1", port, Dispatch(registry, verification_key=key)) as server:
         registry.endpoint = f"http://127.0.0.1:{server.port}"
         print("url", registry.endpoint, flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
