@@ -2,7 +2,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Status, statusOf, statusOfHttp } from '../errors/index.js';
 import { RunRequestSchema, RunResponseSchema, type RunRequest } from '../gen/dispatch/sdk/v1/function_pb.js';
 import { MAX_MESSAGE_BYTES, type RunAnswer } from '../protocol/index.js';
-import type { Transport } from '../scheduler/transport.js';
+import type { RunOptions, Transport } from '../scheduler/transport.js';
 import { timeoutHeader } from './request.deadline.js';
 import { methodUrl, OWN_VALUES, PROTO_TYPE, readErrorMessage, RUN_PATH, VALUES_HEADER } from './connect.js';
 import { EndpointRefusedError, type EndpointGuard } from './endpoint.guard.js';
@@ -26,8 +26,6 @@ export interface HttpTransportOptions {
   /** Which endpoints may be called. Default: all. */
   readonly guard?: EndpointGuard;
 }
-
-type RunOptions = Parameters<Transport['run']>[2];
 
 /** How many endpoints are remembered that read our own values. */
 const REMEMBERED = 10_000;

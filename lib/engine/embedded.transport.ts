@@ -4,9 +4,7 @@ import { failure } from '../endpoint/index.js';
 import { Status } from '../errors/index.js';
 import type { RunRequest } from '../gen/dispatch/sdk/v1/function_pb.js';
 import type { FunctionRunner, RunAnswer } from '../protocol/index.js';
-import type { Transport } from '../scheduler/transport.js';
-
-type RunOptions = Parameters<Transport['run']>[2];
+import type { RunOptions, Transport } from '../scheduler/transport.js';
 
 /** Carries runs of the embedded scheduler to where their functions are. */
 export class EmbeddedTransport implements Transport {

@@ -18,4 +18,4 @@ export { refuseIfOther } from './idempotency.js';
 export { Scheduler, SchedulerStoppedError } from './scheduler.js';
 export * from './store.js';
 export * from './stores/index.js';
-export type { Transport } from './transport.js';
+export type { RunOptions, Transport } from './transport.js';

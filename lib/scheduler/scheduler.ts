@@ -3,8 +3,9 @@ import { Core, type SchedulerParts } from './core/core.js';
 import { Inspection } from './core/inspection.js';
 import type { FunctionPolicy, Milliseconds, SchedulerOptions } from './core/options.js';
 import { recover } from './core/recovery.js';
+import type { Accept } from './core/intake.js';
 import { unknownCall } from './core/waits.js';
-import type { CallerTransaction, CallFilter, DispatchId, KnownCall } from './store.js';
+import type { CallerTransaction, CallFilter, DispatchId } from './store.js';
 
 const DEFAULT_GRACE: Milliseconds = 10_000;
 
@@ -76,10 +77,7 @@ export class Scheduler {
    * @throws InvalidArgumentError when a call is wrong; the message says which and why
    * @throws StoreError when they could not be recorded
    */
-  async dispatch(
-    calls: readonly NewCall[],
-    accept: (known: KnownCall, index: number) => void = () => undefined,
-  ): Promise<DispatchId[]> {
+  async dispatch(calls: readonly NewCall[], accept: Accept = () => undefined): Promise<DispatchId[]> {
     this.requireStarted();
     return this.core.intake.dispatch(calls, accept);
   }
@@ -94,7 +92,7 @@ export class Scheduler {
   async dispatchIn(
     transaction: CallerTransaction,
     calls: readonly NewCall[],
-    accept: (known: KnownCall, index: number) => void = () => undefined,
+    accept: Accept = () => undefined,
   ): Promise<DispatchId[]> {
     this.requireStarted();
     return this.core.intake.dispatchIn(transaction, calls, accept);

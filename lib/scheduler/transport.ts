@@ -17,12 +17,13 @@ export interface Transport {
   /**
    * Runs one request. What goes wrong on the way is an answer with a status (DNS_ERROR, TCP_ERROR, …), not a rejection.
    * `context` is given where `extended(endpoint)`.
-   *
-   * @param options.deadline when the signal fires because the run's time is over, in milliseconds since 1970
    */
-  run(
-    endpoint: string,
-    request: RunRequest,
-    options: { context?: RunContext; signal: AbortSignal; deadline?: Timestamp },
-  ): Promise<RunAnswer>;
+  run(endpoint: string, request: RunRequest, options: RunOptions): Promise<RunAnswer>;
+}
+
+export interface RunOptions {
+  readonly context?: RunContext;
+  readonly signal: AbortSignal;
+  /** When the signal fires because the run's time is over. */
+  readonly deadline?: Timestamp;
 }

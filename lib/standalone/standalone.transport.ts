@@ -2,12 +2,10 @@ import { failure, type HttpTransport } from '../endpoint/index.js';
 import { Status } from '../errors/index.js';
 import type { RunRequest } from '../gen/dispatch/sdk/v1/function_pb.js';
 import type { RunAnswer } from '../protocol/index.js';
-import type { Transport } from '../scheduler/index.js';
+import type { RunOptions, Transport } from '../scheduler/index.js';
 import { isBridge } from './bridge.address.js';
 import type { Bridge } from './bridge.js';
 import type { SchedulerMetrics } from './scheduler.metrics.js';
-
-type RunOptions = Parameters<Transport['run']>[2];
 
 /** Carries runs to where they belong: over HTTP, or to who fetches them. */
 export class StandaloneTransport implements Transport {

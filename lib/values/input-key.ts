@@ -7,9 +7,9 @@ const EMPTY = 'google.protobuf.Empty';
 const NO_BYTES = new Uint8Array(0);
 
 /** A type's place in this list is in journals: append only. */
-const SHORT_TYPES = new Map(
-  [EMPTY, 'BoolValue', 'Int64Value', 'DoubleValue', 'StringValue', 'BytesValue', 'Timestamp', 'Value'].map(
-    (name, code) => [name.startsWith('google.') ? name : `google.protobuf.${name}`, code] as const,
+const SHORT_TYPES: ReadonlyMap<string, number> = new Map(
+  ['Empty', 'BoolValue', 'Int64Value', 'DoubleValue', 'StringValue', 'BytesValue', 'Timestamp', 'Value'].map(
+    (name, code) => [`google.protobuf.${name}`, code] as const,
   ),
 );
 

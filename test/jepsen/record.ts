@@ -1,4 +1,5 @@
 import { migrate } from '../../lib/scheduler/index.js';
+import { noteFinishes } from '../support/finish-trigger.js';
 import { schemaOf, type TestDatabase } from '../support/postgres.js';
 
 /** Tables of the test's own, beside those of the store: what functions did, and each end that was recorded. */
@@ -30,14 +31,7 @@ export class Record {
       CREATE TABLE ${schema}.effects (
         call text NOT NULL, attempt int NOT NULL, path text NOT NULL, process int NOT NULL,
         at timestamptz NOT NULL DEFAULT clock_timestamp())`);
-    await database.query(`
-      CREATE TABLE ${schema}.ends (id text NOT NULL, owner bigint, at timestamptz NOT NULL DEFAULT clock_timestamp())`);
-    await database.query(`
-      CREATE FUNCTION ${schema}.note_end() RETURNS trigger LANGUAGE plpgsql AS
-      $$ BEGIN INSERT INTO ${schema}.ends VALUES (NEW.id, NEW.owner); RETURN NULL; END $$`);
-    await database.query(`
-      CREATE TRIGGER ended AFTER INSERT OR UPDATE OF finished_at ON ${store}.calls
-      FOR EACH ROW WHEN (NEW.finished_at IS NOT NULL) EXECUTE FUNCTION ${schema}.note_end()`);
+    await noteFinishes(database, store, schema);
   }
 
   /** The number under which a process is registered now: it has another one after it was declared dead. */

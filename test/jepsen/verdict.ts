@@ -32,16 +32,16 @@ export async function judgeRecord(record: Record, trees: readonly Tree[]): Promi
   };
   await expect('calls that are stored', calls, `${store}.calls`);
   await expect('calls that have not ended', 0, `${store}.calls WHERE finished_at IS NULL`);
-  await expect('ends that were recorded', calls, `${schema}.ends`);
+  await expect('ends that were recorded', calls, `${schema}.finishes`);
   await expect(
     'calls whose end was recorded more than once',
     0,
-    `(SELECT id FROM ${schema}.ends GROUP BY id HAVING count(*) > 1) AS twice`,
+    `(SELECT id FROM ${schema}.finishes GROUP BY id HAVING count(*) > 1) AS twice`,
   );
   await expect(
     'ends that a process has recorded which counted as dead',
     0,
-    `${schema}.ends JOIN ${store}.processes AS process ON process.id = ends.owner WHERE ends.at > process.ended_at`,
+    `${schema}.finishes AS finish JOIN ${store}.processes AS process ON process.id = finish.owner WHERE finish.at > process.ended_at`,
   );
   await expect(
     'calls that have ended without having run',

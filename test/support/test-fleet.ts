@@ -1,42 +1,33 @@
-import { afterAll, afterEach, beforeAll, beforeEach } from '@jest/globals';
+import { afterEach } from '@jest/globals';
 import type { Script } from '../unit/scheduler/world.js';
 import { Member, type MemberOptions } from './fleet.js';
-import { schemaOf, TestDatabase } from './postgres.js';
+import type { TestDatabase } from './postgres.js';
+import { TestTables } from './test-tables.js';
 
 /** The schedulers of a test file, on a database of its own, in an empty store for each test. */
 export class TestFleet {
   private readonly members: Member[] = [];
-  private opened: TestDatabase | undefined;
-  private address = '';
 
-  private constructor() {}
+  private constructor(private readonly tables: TestTables) {}
 
   /** To be called once, at the top of a file: opens the database before its tests, and stops what they have started. */
   static use(): TestFleet {
-    const fleet = new TestFleet();
-    beforeAll(async () => {
-      fleet.opened = await TestDatabase.open();
-    });
-    beforeEach(() => {
-      fleet.address = fleet.database.newUrl();
-    });
+    const fleet = new TestFleet(TestTables.use());
     afterEach(() => Promise.all(fleet.members.splice(0).map((member) => member.stop())));
-    afterAll(() => fleet.database.close());
     return fleet;
   }
 
   get database(): TestDatabase {
-    if (this.opened === undefined) throw new Error('the database is open only while tests run');
-    return this.opened;
+    return this.tables.database;
   }
 
   /** Where the store of the running test is. */
   get url(): string {
-    return this.address;
+    return this.tables.url;
   }
 
   get schema(): string {
-    return schemaOf(this.address);
+    return this.tables.schema;
   }
 
   async start(functions: Readonly<Record<string, Script>>, options: MemberOptions = {}): Promise<Member> {

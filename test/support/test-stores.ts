@@ -1,43 +1,34 @@
-import { afterAll, afterEach, beforeAll, beforeEach } from '@jest/globals';
+import { afterEach } from '@jest/globals';
 import type { PostgresStoreOptions } from '../../lib/scheduler/index.js';
-import { MortalStore, schemaOf, TestDatabase } from './postgres.js';
+import { MortalStore, type TestDatabase } from './postgres.js';
+import { TestTables } from './test-tables.js';
 
 /** The stores of a test file, on a database of its own: those of one test share tables that are empty at its beginning. */
 export class TestStores {
   private readonly stores: MortalStore[] = [];
-  private opened: TestDatabase | undefined;
-  private url = '';
 
-  private constructor() {}
+  private constructor(private readonly tables: TestTables) {}
 
   /** To be called once, at the top of a file: opens the database before its tests, and closes what they have opened. */
   static use(): TestStores {
-    const stores = new TestStores();
-    beforeAll(async () => {
-      stores.opened = await TestDatabase.open();
-    });
-    beforeEach(() => {
-      stores.url = stores.database.newUrl();
-    });
+    const stores = new TestStores(TestTables.use());
     afterEach(async () => {
       await Promise.allSettled(stores.stores.splice(0).map((store) => store.close()));
     });
-    afterAll(() => stores.database.close());
     return stores;
   }
 
   get database(): TestDatabase {
-    if (this.opened === undefined) throw new Error('the database is open only while tests run');
-    return this.opened;
+    return this.tables.database;
   }
 
   /** That of the running test's tables. */
   get schema(): string {
-    return schemaOf(this.url);
+    return this.tables.schema;
   }
 
   async open(options?: PostgresStoreOptions): Promise<MortalStore> {
-    const store = new MortalStore(this.database, this.url, options);
+    const store = new MortalStore(this.database, this.tables.url, options);
     this.stores.push(store);
     await store.open();
     return store;

@@ -20,6 +20,7 @@ import type { CallRecord } from './record.js';
 import { adopt } from './recovery.js';
 import { Sharing } from './sharing.js';
 import { Slots } from './slots.js';
+import { StartRate } from './start-rate.js';
 import { Task } from './timers.js';
 import { Unserved } from './unserved.js';
 import { Watches } from './watches.js';
@@ -51,9 +52,7 @@ export class Fleet implements SharedStoreListener {
   private readonly unserved: Unserved;
   private readonly poll = new Task(() => void this.look());
   private interval = SHORTEST_POLL;
-  /** Runs that are started in a millisecond. */
-  private pace = 0;
-  private measured = { at: 0, started: 0 };
+  private readonly pace = new StartRate(PACE_OVER);
   /** There may be more to claim than there was room for. */
   private hasMore = true;
   /** Calls that were claimed beyond what there was room for, and may not have begun. */
@@ -209,17 +208,13 @@ export class Fleet implements SharedStoreListener {
   }
 
   private get capacity(): number {
-    return Math.max(LOAD_PER_RUN * this.core.settings.concurrency, Math.ceil(this.pace * AHEAD));
+    return Math.max(LOAD_PER_RUN * this.core.settings.concurrency, Math.ceil(this.pace.perMillisecond * AHEAD));
   }
 
   private measurePace(): number {
     const { clock, admission } = this.core;
-    const [now, started] = [clock.now(), admission.started];
-    const time = now - this.measured.at;
-    if (time < PACE_OVER) return this.pace;
-    this.pace = (started - this.measured.started) / time;
-    this.measured = { at: now, started };
-    return this.pace;
+    this.pace.measure(clock.now(), admission.started);
+    return this.pace.perMillisecond;
   }
 
   private get room(): number {

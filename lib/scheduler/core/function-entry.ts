@@ -9,6 +9,10 @@ const DEFAULT_PER_KEY = 1;
 /** What processes declare for a function. */
 export type Limits = Pick<FunctionPolicy, 'concurrency' | 'perKey'>;
 
+/** What tells functions apart. */
+export const functionKey = ({ endpoint, name }: Pick<FunctionEntry, 'endpoint' | 'name'>): string =>
+  `${name} ${endpoint}`;
+
 /** A function of an endpoint, shared by all its calls. */
 export class FunctionEntry {
   private registered: readonly FunctionPolicy[] = [];

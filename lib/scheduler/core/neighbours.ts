@@ -1,5 +1,5 @@
 import type { Registration, SharedStore } from '../store.js';
-import type { Limits } from './function-entry.js';
+import { functionKey, type Limits } from './function-entry.js';
 
 /** The other processes that share the store: how many there are, and what they run. As of the last look. */
 export class Neighbours {
@@ -19,11 +19,11 @@ export class Neighbours {
       this.functions.clear();
       this.endpoints.clear();
       for (const registration of registered) {
-        const name = nameOf(registration.endpoint, registration.function);
+        const key = functionKey({ endpoint: registration.endpoint, name: registration.function });
         this.endpoints.add(registration.endpoint);
-        const versions = this.functions.get(name);
+        const versions = this.functions.get(key);
         if (versions) versions.push(registration);
-        else this.functions.set(name, [registration]);
+        else this.functions.set(key, [registration]);
       }
     } catch {
       return;
@@ -37,15 +37,13 @@ export class Neighbours {
 
   /** @param version empty: none; undefined: any */
   has(endpoint: string, name: string, version?: string): boolean {
-    const versions = this.functions.get(nameOf(endpoint, name));
+    const versions = this.functions.get(functionKey({ endpoint, name }));
     return versions !== undefined && (version === undefined || versions.some((known) => known.version === version));
   }
 
   /** The limits that they declare for the function. */
   limitsOf(endpoint: string, name: string): Limits[] {
-    const versions = this.functions.get(nameOf(endpoint, name)) ?? [];
+    const versions = this.functions.get(functionKey({ endpoint, name })) ?? [];
     return versions.map(({ runs, perKey }) => ({ concurrency: runs, perKey }));
   }
 }
-
-const nameOf = (endpoint: string, name: string): string => `${name} ${endpoint}`;

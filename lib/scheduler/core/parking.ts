@@ -45,9 +45,9 @@ export class Parking {
 
   /** Other processes have other functions than before: calls that fit theirs go on there. */
   neighboursChanged(): void {
+    this.forgetOthers();
     for (const record of this.parked.keys()) {
-      if (record.progress.state !== 'incompatible' || record.finished || record.leaving) this.parked.delete(record);
-      else if (this.core.fleet?.departures.isAtHomeElsewhere(record)) this.resume(record);
+      if (this.core.fleet?.departures.isAtHomeElsewhere(record)) this.resume(record);
     }
   }
 
@@ -57,9 +57,9 @@ export class Parking {
 
   /** Functions were registered: calls that another version than theirs is here for go on. */
   registered(endpoint: string): void {
+    this.forgetOthers();
     for (const [record, failedWith] of this.parked) {
-      if (record.progress.state !== 'incompatible' || record.finished || record.leaving) this.parked.delete(record);
-      else if (record.fn.endpoint === endpoint && this.fits(record, failedWith)) this.resume(record);
+      if (record.fn.endpoint === endpoint && this.fits(record, failedWith)) this.resume(record);
     }
   }
 
@@ -77,6 +77,13 @@ export class Parking {
       await this.revive(id);
     }
     await this.core.commits.durable();
+  }
+
+  /** Some have gone on, ended or left since they were parked. */
+  private forgetOthers(): void {
+    for (const record of this.parked.keys()) {
+      if (record.progress.state !== 'incompatible' || record.finished || record.leaving) this.parked.delete(record);
+    }
   }
 
   private resume(record: CallRecord): void {

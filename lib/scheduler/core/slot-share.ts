@@ -1,6 +1,7 @@
 import type { FunctionEntry } from './function-entry.js';
 import type { Milliseconds } from './options.js';
 import type { SlotDemand, SlotShare, Timestamp } from '../store.js';
+import { StartRate } from './start-rate.js';
 import { Task } from './timers.js';
 
 /** Ready calls that a process has at hand: at least so many, and for each slot, and for so much time at its pace. */
@@ -32,8 +33,7 @@ export class Share {
   startedBefore = 0;
   readonly idleEnd: Task;
   readonly stintEnd: Task;
-  private pace = 0;
-  private measured = { at: 0, started: 0 };
+  private readonly pace = new StartRate(PACE_OVER);
 
   constructor(
     public fn: FunctionEntry,
@@ -61,7 +61,9 @@ export class Share {
   /** Ready calls that there should be here at most: those beyond wait for a slot of any process. */
   get mostReady(): number {
     const { share } = this.fn;
-    return share === 0 ? 1 : Math.max(READY_AT_LEAST, READY_PER_SLOT * share, Math.ceil(this.pace * READY_FOR));
+    return share === 0
+      ? 1
+      : Math.max(READY_AT_LEAST, READY_PER_SLOT * share, Math.ceil(this.pace.perMillisecond * READY_FOR));
   }
 
   /** The store has to hear of calls that wait, or of slots that are not used any more. */
@@ -71,10 +73,7 @@ export class Share {
   }
 
   measurePace(now: Timestamp): void {
-    const time = now - this.measured.at;
-    if (time < PACE_OVER) return;
-    this.pace = (this.fn.started - this.measured.started) / time;
-    this.measured = { at: now, started: this.fn.started };
+    this.pace.measure(now, this.fn.started);
   }
 
   /** What the store is asked. No more runs than that are begun until it has answered. */

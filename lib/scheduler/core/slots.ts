@@ -1,6 +1,6 @@
 import type { SharedStore, SlotDemand, SlotShare } from '../store.js';
 import type { Core } from './core.js';
-import type { FunctionEntry } from './function-entry.js';
+import { functionKey, type FunctionEntry } from './function-entry.js';
 import type { Neighbours } from './neighbours.js';
 import type { Milliseconds } from './options.js';
 import { Share } from './slot-share.js';
@@ -54,26 +54,26 @@ export class Slots {
         core.admission.requestPump();
       }
       if (fn.limit === Infinity) continue;
-      limited.add(nameOf(fn));
+      limited.add(functionKey(fn));
       this.limit(fn);
     }
     for (const [name, share] of shares) if (!limited.has(name)) this.free(name, share);
   }
 
   /** Whether the function has so many runs at a time in all processes together. */
-  isLimited({ endpoint, name }: FunctionEntry): boolean {
-    return this.shares.has(nameOf({ endpoint, name }));
+  isLimited(fn: FunctionEntry): boolean {
+    return this.shares.has(functionKey(fn));
   }
 
   /** Whether there are more ready calls of the function here than its slots will soon be free for. */
   isCrowded(endpoint: string, name: string): boolean {
-    const share = this.shares.get(nameOf({ endpoint, name }));
+    const share = this.shares.get(functionKey({ endpoint, name }));
     return share !== undefined && share.fn.ready >= share.mostReady;
   }
 
   /** How many free branches of the function may be claimed; undefined: any number. */
-  roomFor({ endpoint, name }: FunctionEntry): number | undefined {
-    const share = this.shares.get(nameOf({ endpoint, name }));
+  roomFor(fn: FunctionEntry): number | undefined {
+    const share = this.shares.get(functionKey(fn));
     if (share === undefined) return undefined;
     const room = Math.max(0, share.mostReady - share.fn.ready);
     share.isPassedOver = room === 0;
@@ -147,7 +147,7 @@ export class Slots {
       if (epoch !== this.epoch) return;
       answers.forEach((answer, nth) => {
         const share = due[nth];
-        if (share !== undefined && this.shares.get(nameOf(share.fn)) === share) {
+        if (share !== undefined && this.shares.get(functionKey(share.fn)) === share) {
           this.take(share, answer, demands[nth]?.yields ?? false);
         }
       });
@@ -198,7 +198,7 @@ export class Slots {
   }
 
   private limit(fn: FunctionEntry): void {
-    const known = this.shares.get(nameOf(fn));
+    const known = this.shares.get(functionKey(fn));
     if (known !== undefined) {
       known.follow(fn);
       known.isDue ||= known.held > fn.limit;
@@ -209,7 +209,7 @@ export class Slots {
       idle: (idle) => this.endIdling(idle),
       stint: (over) => this.endStint(over),
     });
-    this.shares.set(nameOf(fn), share);
+    this.shares.set(functionKey(fn), share);
   }
 
   private free(name: string, share: Share): void {
@@ -230,5 +230,3 @@ export class Slots {
     this.core.timers.clear(share.idleEnd);
   }
 }
-
-const nameOf = ({ endpoint, name }: Pick<FunctionEntry, 'endpoint' | 'name'>): string => `${name} ${endpoint}`;

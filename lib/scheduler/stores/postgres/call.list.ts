@@ -3,6 +3,7 @@ import type { CallFilter, CallState, Timestamp } from '../../store.js';
 import { stateCode, STATES } from '../call.codes.js';
 import * as arrays from './arrays.js';
 import type { SqlValue } from './connection.js';
+import { distinct } from './distinct.js';
 import { CALL_COLUMNS } from './rows.js';
 
 export interface ListQuery {
@@ -179,20 +180,4 @@ function ended(calls: string, name: string, which: string, wanted: string | unde
     condition: `${hasEnded} AND function = lane.function AND status = lane.status`,
     order: '-seq',
   };
-}
-
-/** The distinct values of the first columns of an index. */
-function distinct(calls: string, table: string, which: string, columns: Readonly<Record<string, string>>): string {
-  const names = Object.keys(columns);
-  const values = Object.values(columns).join(', ');
-  const named = Object.entries(columns)
-    .map(([name, value]) => `${value} AS ${name}`)
-    .join(', ');
-  return `
-    ${table} (${names.join(', ')}) AS (
-      (SELECT ${named} FROM ${calls} WHERE ${which} ORDER BY ${values} LIMIT 1)
-      UNION ALL
-      SELECT next.* FROM ${table} AS lane CROSS JOIN LATERAL (
-        SELECT ${named} FROM ${calls} WHERE ${which} AND (${values}) > (${names.map((name) => `lane.${name}`).join(', ')})
-        ORDER BY ${values} LIMIT 1) AS next)`;
 }

@@ -1,5 +1,6 @@
 import { CALL_COLUMNS } from './rows.js';
 import type { Statement } from './connection.js';
+import { distinct } from './distinct.js';
 import { KEY_GIVEN } from './key.lines.js';
 import { SLOTS_CHANGED } from './slot.shares.js';
 
@@ -69,13 +70,7 @@ const OWNER = 'coalesce(call.owner, 0)';
 
 /** Who has, or had, calls that no living process has. The index tells them by a jump for each process. */
 const formerOwners = ({ calls, processes }: Tables): string => `
-    owned (owner) AS (
-      (SELECT ${OWNER} FROM ${calls} AS call WHERE ${IS_HEAD} ORDER BY ${OWNER} LIMIT 1)
-      UNION ALL
-      SELECT next.owner FROM owned CROSS JOIN LATERAL (
-        SELECT ${OWNER} AS owner FROM ${calls} AS call WHERE ${IS_HEAD} AND ${OWNER} > owned.owner
-        ORDER BY ${OWNER} LIMIT 1) AS next
-    ), former (owner) AS MATERIALIZED (
+    ${distinct(calls, 'owned', IS_HEAD, { owner: 'coalesce(owner, 0)' })}, former (owner) AS MATERIALIZED (
       SELECT owner FROM owned WHERE owner = 0 OR owner IN (SELECT id FROM ${processes} WHERE ended_at IS NOT NULL)
     )`;
 
