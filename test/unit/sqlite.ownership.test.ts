@@ -100,4 +100,17 @@ describe.each(driversHere)('the owner of a SQLite store on %s', (driver) => {
     await store.open();
     await store.close();
   });
+
+  it('makes the directories of its file', async () => {
+    const store = storeAt(join(directory, 'a', 'b', 'dispatch.db'));
+    await store.open();
+    await store.close();
+    expect(existsSync(join(directory, 'a', 'b', 'dispatch.db'))).toBe(true);
+  });
+
+  it('says so where no directory can be made', async () => {
+    await symlink(join(directory, 'not-mounted'), join(directory, 'disk'));
+    const file = join(directory, 'disk', 'data', 'dispatch.db');
+    await expect(storeAt(file).open()).rejects.toThrow(`The store ${file} cannot be opened or written`);
+  });
 });

@@ -1,7 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { AnySchema } from '@bufbuild/protobuf/wkt';
 import type { Any } from '@bufbuild/protobuf/wkt';
-import { mkdirSync, realpathSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CallResultSchema } from '../../../gen/dispatch/sdk/v1/call_pb.js';
 import type { CallResult } from '../../../gen/dispatch/sdk/v1/call_pb.js';
@@ -149,7 +149,7 @@ export class SqliteStore implements Store {
   private makeDirectory(): string {
     const path = resolve(this.name);
     try {
-      mkdirSync(dirname(path), { recursive: true });
+      makeDirectories(dirname(path));
       return realPath(path);
     } catch (error) {
       throw storeError(error, this.name);
@@ -207,6 +207,22 @@ export class SqliteStore implements Store {
     } catch (error) {
       throw storeError(error, this.name);
     }
+  }
+}
+
+/**
+ * Makes a directory, and those above it that are missing. `mkdirSync` with `recursive` does not come back where nothing can
+ * be made in one that is there: below a link that leads nowhere, as to a disk that is not mounted, or in /proc.
+ */
+function makeDirectories(path: string): void {
+  if (existsSync(path)) return;
+  const parent = dirname(path);
+  if (parent !== path) makeDirectories(parent);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Another process may have been first.
+    if (!existsSync(path)) throw error;
   }
 }
 
