@@ -17,23 +17,28 @@ export class CallTail {
 
   /** Calls whose states are others than at the last look, the oldest first. */
   async changes(): Promise<CallInfo[]> {
-    const changed: CallInfo[] = [];
+    const looked: CallInfo[] = [];
+    const gone: string[] = [];
     const known = [...this.unfinished.keys()];
     for (let start = 0; start < known.length; start += AT_ONCE) {
       const ids = known.slice(start, start + AT_ONCE);
       for (const [index, call] of (await Promise.all(ids.map((id) => this.source.get(id)))).entries()) {
-        if (call === undefined) this.unfinished.delete(ids[index] ?? '');
-        else this.note(call, changed);
+        if (call === undefined) gone.push(ids[index] ?? '');
+        else looked.push(call);
       }
     }
-    for (const call of await this.newCalls()) this.note(call, changed);
-    return changed;
+    looked.push(...(await this.newCalls()));
+    // Only now: where a look fails, the next one tells of all of it.
+    for (const id of gone) this.unfinished.delete(id);
+    return looked.filter((call) => this.note(call));
   }
 
-  private note(call: CallInfo, changed: CallInfo[]): void {
-    if (this.unfinished.get(call.id) !== call.state) changed.push(call);
-    if (call.finishedAt === undefined) this.unfinished.set(call.id, call.state);
-    else this.unfinished.delete(call.id);
+  /** @returns whether it is news */
+  private note({ id, state, finishedAt }: CallInfo): boolean {
+    const isNews = this.unfinished.get(id) !== state;
+    if (finishedAt === undefined) this.unfinished.set(id, state);
+    else this.unfinished.delete(id);
+    return isNews;
   }
 
   /** The oldest first. Calls of the millisecond that was looked at last may come yet. */

@@ -6,6 +6,7 @@ import { sourceOf, usingCalls, withSourceOptions, type CallSource, type SourceOp
 import { CallTail } from './call.tail.js';
 import { callDetails, callTable } from './call.text.js';
 import type { Actions } from './command.line.js';
+import { ExitCode, exitCodeOf } from './exit.codes.js';
 import { count, duration } from './option.values.js';
 import type { Output } from './output.js';
 import { untilSignal } from './signals.js';
@@ -148,13 +149,28 @@ async function tail(output: Output, source: CallSource, interval: number): Promi
   const stop = new AbortController();
   void untilSignal(['SIGINT', 'SIGTERM']).then(() => stop.abort());
   const calls = new CallTail(source, Date.now());
+  let state: 'new' | 'followed' | 'away' = 'new';
   while (!stop.signal.aborted) {
-    for (const call of await calls.changes()) {
-      const time = new Date().toISOString();
-      output.result({ time, ...callValue(call) }, () => `${time} ${call.id} ${call.state.padEnd(12)} ${call.function}`);
+    try {
+      for (const call of await calls.changes()) {
+        const time = new Date().toISOString();
+        output.result({ time, ...callValue(call) }, () => `${time} ${changeText(call)}`);
+      }
+      state = 'followed';
+    } catch (error) {
+      // A scheduler that was there comes back.
+      if (state === 'new' || exitCodeOf(error) !== Number(ExitCode.UNAVAILABLE)) throw error;
+      if (state !== 'away') output.log().warn(`${(error as Error).message} It is tried again.`);
+      state = 'away';
     }
     await delay(interval, undefined, { signal: stop.signal }).catch(() => undefined);
   }
+}
+
+function changeText({ id, state, function: name, status, waitsFor }: CallInfo): string {
+  const why =
+    state === 'failed' && status !== undefined ? Status[status] : waitsFor === undefined ? '' : `waits for ${waitsFor}`;
+  return `${id} ${state.padEnd(12)} ${name} ${why}`.trimEnd();
 }
 
 /** A call as JSON: statuses have their names. */

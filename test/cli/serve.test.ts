@@ -88,7 +88,7 @@ describe('serve', () => {
     });
   });
 
-  it('is followed by calls tail', async () => {
+  it('is followed by calls tail, also when it was away', async () => {
     const apiUrl = await serve(['--api-key', KEY]);
     const tail = new TypeScriptProcess(MAIN, ['calls', 'tail', '--interval', '20', '--json'], {
       DISPATCH_API_URL: apiUrl,
@@ -102,6 +102,12 @@ describe('serve', () => {
     while (!told.some(({ state }) => state === 'succeeded')) told.push(JSON.parse((await tail.line()) ?? ''));
     clearInterval(calling);
     expect(told[0]).toMatchObject({ function: 'Shop.double' });
+
+    await served?.kill();
+    await serve(['--port', new URL(apiUrl).port, '--api-key', KEY]);
+    const id = await client.dispatch(shop.double, 2);
+    for (let last = told[0]; last?.id !== id || last.state !== 'succeeded';)
+      last = JSON.parse((await tail.line()) ?? '');
     await tail.terminate();
     await expect(tail.ended).resolves.toBe(0);
   });
