@@ -159,7 +159,7 @@ async function tail(output: Output, source: CallSource, interval: number): Promi
       state = 'followed';
     } catch (error) {
       // A scheduler that was there comes back.
-      if (state === 'new' || exitCodeOf(error) !== Number(ExitCode.UNAVAILABLE)) throw error;
+      if (state === 'new' || exitCodeOf(error) !== ExitCode.UNAVAILABLE) throw error;
       if (state !== 'away') output.log().warn(`${(error as Error).message} It is tried again.`);
       state = 'away';
     }

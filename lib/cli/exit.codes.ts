@@ -23,7 +23,7 @@ export enum ExitCode {
   REFUSED = 5,
 }
 
-export function exitCodeOf(error: unknown): number {
+export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.DONE : ExitCode.USAGE;
   if (error instanceof ConfigurationError || error instanceof InvalidArgumentError) return ExitCode.USAGE;
   if (error instanceof NotFoundError) return ExitCode.NOT_FOUND;
