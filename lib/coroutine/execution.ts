@@ -62,6 +62,7 @@ export class Execution implements DurableRun, RunScope, Settling {
   private readonly settlement: Settlement;
   private readonly steps = new Steps();
   private context: RunContext | undefined;
+  private attempt = 1;
   private answer: ((answer: RunAnswer) => void) | undefined;
   private outcome: Outcome | undefined;
 
@@ -172,17 +173,15 @@ export class Execution implements DurableRun, RunScope, Settling {
   private get plain(): boolean {
     return this.context === undefined;
   }
-  private get attempt(): number {
-    return this.context?.attempt ?? 1;
-  }
   /** What a call of this application's own functions has as endpoint: our scheduler knows without being told. */
   private get ownEndpoint(): string {
     return this.plain ? this.services.endpointUrl : '';
   }
 
-  private take({ context, signal }: Resumption): Promise<RunAnswer> {
+  private take({ context, attempt, signal }: Resumption): Promise<RunAnswer> {
     this.phase = 'running';
     this.context = context;
+    this.attempt = attempt;
     this.woken = false;
     this.current.beginRun(signal);
     return new Promise((resolve) => (this.answer = resolve));

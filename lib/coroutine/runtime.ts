@@ -3,7 +3,7 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import type { PollResult } from '../gen/dispatch/sdk/v1/poll_pb.js';
 import type { RunRequest } from '../gen/dispatch/sdk/v1/function_pb.js';
 import { IncompatibleStateError, NotFoundError, InvalidArgumentError, Status } from '../errors/index.js';
-import type { Clock, FunctionRunner, RunAnswer, RunContext } from '../protocol/index.js';
+import type { Clock, FunctionRunner, RunAnswer } from '../protocol/index.js';
 import { refuse } from './answers.js';
 import { watchAbandonedBranches } from './abandoned-branches.js';
 import { outsideOfRuns } from './context.js';
@@ -56,15 +56,16 @@ export class CoroutineRuntime implements FunctionRunner {
     this.unwatch = watchAbandonedBranches(log);
   }
 
-  run(request: RunRequest, options: { context?: RunContext; signal?: AbortSignal } = {}): Promise<RunAnswer> {
+  run(request: RunRequest, options: Parameters<FunctionRunner['run']>[1] = {}): Promise<RunAnswer> {
     const { directive } = request;
     const { context } = options;
+    const attempt = context?.attempt ?? options.attempt ?? 1;
     const signal = (): AbortSignal | undefined => options.signal;
     switch (directive.case) {
       case 'input':
-        return this.first(request, directive.value, { results: [], context, signal });
+        return this.first(request, directive.value, { results: [], context, attempt, signal });
       case 'pollResult':
-        return this.goOn(request, directive.value, { results: directive.value.results, context, signal });
+        return this.goOn(request, directive.value, { results: directive.value.results, context, attempt, signal });
       case undefined:
         return Promise.resolve(
           refuse(

@@ -30,6 +30,8 @@ export interface Resumption {
   readonly results: readonly CallResult[];
   /** Undefined: the scheduler speaks the plain protocol. */
   readonly context: RunContext | undefined;
+  /** The one that this run is. */
+  readonly attempt: number;
   /** Asked for only when the function wants it: a signal is not cheap. */
   readonly signal: () => AbortSignal | undefined;
 }

@@ -63,6 +63,25 @@ export function readErrorMessage(body: Uint8Array): string | undefined {
   }
 }
 
+/**
+ * Our scheduler tells our endpoints the attempt of a run by this, from the second one on: the protocol has no field for it.
+ * A signature covers it.
+ */
+export const ATTEMPT_HEADER = 'dispatch-attempt';
+const MOST_ATTEMPTS = 999_999_999;
+
+export function attemptHeader(attempt: number | undefined): Record<string, string> {
+  return attempt === undefined || attempt <= 1 ? {} : { [ATTEMPT_HEADER]: String(Math.min(attempt, MOST_ATTEMPTS)) };
+}
+
+/** @throws ConnectError where the header is there, and is none of ours */
+export function readAttempt(header: string | undefined): number | undefined {
+  if (header === undefined) return undefined;
+  if (!/^[1-9]\d{0,8}$/.test(header))
+    throw new ConnectError('invalid_argument', 'Dispatch-Attempt is no attempt: 1, 2, …');
+  return Number(header);
+}
+
 /** The address of a method below a service's address, which may have a path of its own. */
 export function methodUrl(base: URL, path: string): URL {
   const url = new URL(base);

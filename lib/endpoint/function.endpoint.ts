@@ -6,10 +6,12 @@ import { SignatureError, type BodyVerifier, type HttpRequestHead } from '../sign
 import { isCrossOrigin } from './browser.js';
 import { codecOf, type Codec } from './codec.js';
 import {
+  ATTEMPT_HEADER,
   ConnectError,
   JSON_TYPE,
   methodUrl,
   OWN_VALUES,
+  readAttempt,
   RUN_PATH,
   VALUES_HEADER,
   type RequestHeaders,
@@ -84,6 +86,7 @@ export class FunctionEndpoint {
     const { runner, functions, maxBodyBytes, onRun } = this.options;
     // Nothing is read, and so nothing kept, for a caller that has no right to be here.
     const verifyBody = this.verify(request);
+    const attempt = readAttempt(header(request.headers, ATTEMPT_HEADER));
     const codec = codecOf(header(request.headers, 'content-type'), header(request.headers, 'content-encoding'));
     const body = await request.read(maxBodyBytes, signal);
     if (body.byteLength > maxBodyBytes) throw new ConnectError('invalid_argument', 'content length is too large');
@@ -98,7 +101,7 @@ export class FunctionEndpoint {
     if (run.directive.case === undefined) {
       throw new ConnectError('invalid_argument', 'input or poll_result is required');
     }
-    const { response, body: answer } = encode(codec, run, (await runner.run(run, { signal })).response);
+    const { response, body: answer } = encode(codec, run, (await runner.run(run, { signal, attempt })).response);
     onRun?.(run, response);
     return { status: 200, headers: { 'content-type': codec.contentType }, body: answer };
   }

@@ -4,7 +4,15 @@ import { RunRequestSchema, RunResponseSchema, type RunRequest } from '../gen/dis
 import { MAX_MESSAGE_BYTES, type RunAnswer } from '../protocol/index.js';
 import type { RunOptions, Transport } from '../scheduler/transport.js';
 import { timeoutHeader } from './request.deadline.js';
-import { methodUrl, OWN_VALUES, PROTO_TYPE, readErrorMessage, RUN_PATH, VALUES_HEADER } from './connect.js';
+import {
+  attemptHeader,
+  methodUrl,
+  OWN_VALUES,
+  PROTO_TYPE,
+  readErrorMessage,
+  RUN_PATH,
+  VALUES_HEADER,
+} from './connect.js';
 import { EndpointRefusedError, type EndpointGuard } from './endpoint.guard.js';
 import { carriesOwnValues, foreignRequest } from './own.values.js';
 import { errorClassOfStatus } from './status.errors.js';
@@ -80,10 +88,15 @@ export class HttpTransport implements Transport {
     return this.readers.has(url.href);
   }
 
-  private async post(url: URL, request: RunRequest, { signal, deadline }: RunOptions): Promise<HttpReply> {
+  private async post(url: URL, request: RunRequest, { signal, deadline, attempt }: RunOptions): Promise<HttpReply> {
     const lookup = this.guard?.admit(url);
     const body = toBinary(RunRequestSchema, request);
-    const headers = { 'content-type': PROTO_TYPE, accept: PROTO_TYPE, ...timeoutHeader(deadline) };
+    const headers = {
+      'content-type': PROTO_TYPE,
+      accept: PROTO_TYPE,
+      ...timeoutHeader(deadline),
+      ...attemptHeader(attempt),
+    };
     const signed = this.sign === undefined ? headers : await this.sign({ method: 'POST', url, headers, body });
     // A run that arrives twice does no harm: the answer of the older one is ignored.
     const reply = await this.exchange.post(url, { headers: signed, body, signal, lookup, repeatable: true });

@@ -81,9 +81,12 @@ export class BridgePoller {
     this.inFlight.add(work);
   }
 
-  private async run({ runId, request }: BridgedRun): Promise<void> {
+  private async run({ runId, request, attempt }: BridgedRun): Promise<void> {
     if (request === undefined) return;
-    const { response } = await this.parts.runner.run(request, { signal: this.stopping.signal });
+    const { response } = await this.parts.runner.run(request, {
+      signal: this.stopping.signal,
+      attempt: Math.max(1, attempt),
+    });
     this.parts.onRun?.(request, response);
     await this.answer(runId, response);
   }

@@ -71,9 +71,13 @@ export interface RunAnswer {
 export interface FunctionRunner {
   /**
    * Runs a function until it exits or suspends. Never rejects for what user code does.
-   * @param signal fires when the run is over for the scheduler (deadline, cancellation, a client that went away)
+   * @param options.signal fires when the run is over for the scheduler (deadline, cancellation, a client that went away)
+   * @param options.attempt the one that this is, where there is no context to say it. Default 1
    */
-  run(request: RunRequest, options?: { context?: RunContext; signal?: AbortSignal }): Promise<RunAnswer>;
+  run(
+    request: RunRequest,
+    options?: { context?: RunContext; signal?: AbortSignal | undefined; attempt?: number | undefined },
+  ): Promise<RunAnswer>;
 }
 
 /** The run is not the call's current one any more; whatever it does has no effect. */

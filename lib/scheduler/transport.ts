@@ -26,4 +26,6 @@ export interface RunOptions {
   readonly signal: AbortSignal;
   /** When the signal fires because the run's time is over. */
   readonly deadline?: Timestamp;
+  /** As in `RunContext`, for endpoints without one. */
+  readonly attempt?: number;
 }

@@ -5,7 +5,7 @@ import { ConfigurationError } from '../errors/index.js';
 import { contentDigest } from './content-digest.js';
 import { fieldsOf, type HttpRequest, targetOf } from './http-request.js';
 import type { PrivateKey } from './keys.js';
-import { COMPONENTS, signatureBase } from './signature-base.js';
+import { componentsOf, signatureBase } from './signature-base.js';
 
 export interface SignOptions {
   /** When the signature is made, in seconds since 1970. The machine's clock by default. */
@@ -24,7 +24,8 @@ export const KEY_ID = 'default';
 export const ALGORITHM = 'ed25519';
 
 /**
- * Signs a request (RFC 9421) with its method, path, authority, content type and content digest (RFC 9530).
+ * Signs a request (RFC 9421) with its method, path, authority, content type and content digest (RFC 9530), and the attempt
+ * where it has one.
  *
  * @throws ConfigurationError when the request has no Content-Type
  */
@@ -38,7 +39,7 @@ export function signRequest(request: HttpRequest, key: PrivateKey, options: Sign
   const digest = contentDigest(request.body);
   fields.set('content-digest', [digest]);
   const input: InnerList = [
-    COMPONENTS.map((name): Item => [name, new Map<string, BareItem>()]),
+    componentsOf(fields).map((name): Item => [name, new Map<string, BareItem>()]),
     new Map<string, BareItem>([
       ['created', options.created ?? Math.floor(Date.now() / 1000)],
       ['keyid', KEY_ID],

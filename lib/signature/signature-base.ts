@@ -3,7 +3,11 @@ import { type Fields, fieldValue, type Target } from './http-request.js';
 import { unauthenticated } from './signature.error.js';
 
 /** What a signature of ours covers and a verified one must. */
-export const COMPONENTS = ['@method', '@path', '@authority', 'content-type', 'content-digest'] as const;
+const COMPONENTS = ['@method', '@path', '@authority', 'content-type', 'content-digest'];
+/** The same for fields that not all requests have. */
+const FIELDS = ['dispatch-attempt'];
+
+export const componentsOf = (fields: Fields): string[] => [...COMPONENTS, ...FIELDS.filter((name) => fields.has(name))];
 
 /** A request, as far as components of a signature are taken from it. */
 export interface Message {

@@ -4,7 +4,7 @@ import { readContentDigest, verifyDigests } from './content-digest.js';
 import { fieldsOf, type Fields, fieldValue, type HttpRequest, type HttpRequestHead, targetOf } from './http-request.js';
 import type { PublicKey } from './keys.js';
 import { ALGORITHM, KEY_ID } from './sign.js';
-import { COMPONENTS, type Message, signatureBase } from './signature-base.js';
+import { componentsOf, type Message, signatureBase } from './signature-base.js';
 import { forbidden, unauthenticated } from './signature.error.js';
 
 export interface VerifyOptions {
@@ -36,7 +36,7 @@ export type BodyVerifier = (body: Uint8Array) => void;
 
 /**
  * Verifies a request's signatures (RFC 9421). There must be one with key id `default`, under any label, that covers
- * method, path, authority, content type and content digest (more is fine) and is recent; every signature of that key id
+ * method, path, authority, content type and content digest, and the attempt where there is one (more is fine), and is recent; every signature of that key id
  * must hold; and the body must have the digest that was signed. Signatures of other key ids are not looked at.
  *
  * @param keys the key, or several while one replaces another: each signature must hold with one of them
@@ -64,10 +64,10 @@ export function verifyHead(
 ): BodyVerifier {
   const fields = fieldsOf(head.headers);
   const signatures = readSignatures(fields);
-  const complete = signatures.filter(({ input }) => missingComponents(input).length === 0);
+  const complete = signatures.filter(({ input }) => missingComponents(input, fields).length === 0);
   const [first] = signatures;
   if (complete.length === 0 && first !== undefined) {
-    throw unauthenticated(`the signature does not cover ${missingComponents(first.input).join(', ')}`);
+    throw unauthenticated(`the signature does not cover ${missingComponents(first.input, fields).join(', ')}`);
   }
   const target = targetOf(head, fields, options.authority);
   for (const signature of signatures) {
@@ -147,9 +147,9 @@ function parse(fields: Fields, name: string): Dictionary {
   }
 }
 
-function missingComponents(input: InnerList): string[] {
+function missingComponents(input: InnerList, fields: Fields): string[] {
   const covered = new Set<unknown>(
     input[0].filter(([, parameters]) => parameters.size === 0).map(([name]): unknown => name),
   );
-  return COMPONENTS.filter((name) => !covered.has(name));
+  return componentsOf(fields).filter((name) => !covered.has(name));
 }

@@ -24,7 +24,7 @@ export function bridgeRoutes(bridge: Bridge, closing: AbortSignal): (router: Con
             timeout: pollTime(timeout),
             signal: poll.signal,
           });
-          return { runs: runs.map(({ id, request }) => ({ runId: id, request })) };
+          return { runs: runs.map(({ id, request, attempt }) => ({ runId: id, request, attempt })) };
         } finally {
           poll.end();
         }

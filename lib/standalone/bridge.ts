@@ -3,7 +3,7 @@ import { failure } from '../endpoint/index.js';
 import { Status } from '../errors/index.js';
 import type { RunRequest, RunResponse } from '../gen/dispatch/sdk/v1/function_pb.js';
 import type { RunAnswer } from '../protocol/index.js';
-import { namespaceOf } from '../scheduler/index.js';
+import { namespaceOf, type RunOptions } from '../scheduler/index.js';
 import type { Caller } from './api.keys.js';
 import { bridgeName } from './bridge.address.js';
 
@@ -15,6 +15,7 @@ interface Crossing {
   readonly id: string;
   readonly endpoint: string;
   readonly request: RunRequest;
+  readonly attempt: number;
   readonly settle: (answer: RunAnswer) => void;
 }
 
@@ -33,13 +34,13 @@ export class Bridge {
   private readonly queues = new Map<string, RunQueue>();
 
   /** Resolves with the application's answer; when none comes, with a status that is retried. */
-  run(endpoint: string, request: RunRequest, { signal }: { signal: AbortSignal }): Promise<RunAnswer> {
+  run(endpoint: string, request: RunRequest, options: RunOptions): Promise<RunAnswer> {
     const key = `${namespaceOf(request.rootDispatchId)}/${bridgeName(endpoint) ?? ''}`;
-    return this.queue(key).run(endpoint, request, signal);
+    return this.queue(key).run(endpoint, request, options);
   }
 
   /** Runs for the application of that name: as soon as there is one, or none when the time is over. */
-  poll({ namespace }: Caller, poll: Poll): Promise<Pick<Crossing, 'id' | 'request'>[]> {
+  poll({ namespace }: Caller, poll: Poll): Promise<Pick<Crossing, 'id' | 'request' | 'attempt'>[]> {
     return this.queue(`${namespace}/${poll.name}`).poll(poll);
   }
 
@@ -73,7 +74,7 @@ class RunQueue {
 
   constructor(private readonly abandoned: () => void) {}
 
-  run(endpoint: string, request: RunRequest, signal: AbortSignal): Promise<RunAnswer> {
+  run(endpoint: string, request: RunRequest, { signal, attempt = 1 }: RunOptions): Promise<RunAnswer> {
     return new Promise((resolve) => {
       const settle = (answer: RunAnswer): void => {
         signal.removeEventListener('abort', aborted);
@@ -81,7 +82,7 @@ class RunQueue {
         this.remove(crossing.id);
         resolve(answer);
       };
-      const crossing: Crossing = { id: randomUUID(), endpoint, request, settle };
+      const crossing: Crossing = { id: randomUUID(), endpoint, request, attempt, settle };
       const aborted = (): void =>
         settle(failure(Status.TIMEOUT, `${endpoint} did not answer before the run's deadline`));
       const patience = setTimeout(() => {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
-import { DispatchFunction, gather, step, TemporaryError } from '../../lib/index.js';
+import { currentCall, DispatchFunction, gather, step, TemporaryError } from '../../lib/index.js';
 import { StandaloneWorld } from '../support/standalone-world.js';
 
 @Injectable()
@@ -25,6 +25,13 @@ class Workshop {
   async hold(): Promise<string> {
     await new Promise<void>((resolve) => (this.held = resolve));
     return 'released';
+  }
+
+  @DispatchFunction()
+  async patient(): Promise<number> {
+    const { attempt } = currentCall();
+    if (attempt < 3) throw new TemporaryError('not yet');
+    return attempt;
   }
 
   @DispatchFunction({ retry: { maxAttempts: 1 } })
@@ -91,6 +98,12 @@ describe('an application without an address', () => {
     const second = await world.application(Workshop, { apiUrl: scheduler.url, endpointUrl });
     await expect(second.client.wait(id)).resolves.toBe('released');
     await expect(second.client.call(second.app.get(Workshop).double, 1)).resolves.toBe(2);
+  });
+
+  it('is told which attempt a run is', async () => {
+    const scheduler = await world.scheduler({ retry: { initial: 1 } });
+    const { app, client } = await world.application(Workshop, { apiUrl: scheduler.url, endpointUrl });
+    await expect(client.call(app.get(Workshop).patient)).resolves.toBe(3);
   });
 
   it('is not taken for one that is down because its functions fail', async () => {

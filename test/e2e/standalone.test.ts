@@ -55,6 +55,14 @@ class Shop {
   }
 
   @DispatchFunction()
+  async patient(): Promise<number[]> {
+    const { attempt } = currentCall();
+    if (attempt < 3) throw new TemporaryError('not yet');
+    await this.double(1);
+    return [attempt, currentCall().attempt];
+  }
+
+  @DispatchFunction()
   async fail(): Promise<never> {
     throw new RangeError('out of range');
   }
@@ -111,6 +119,14 @@ describe('an application with the standalone scheduler', () => {
     const shop = app.get(Shop);
     await expect(client.call(shop.flaky, 'a')).resolves.toBe(3);
     await expect(client.call(shop.fail)).rejects.toThrow(new RangeError('out of range'));
+  });
+
+  it('tells a function which attempt it is, under the signature', async () => {
+    const keys = generateKeyPair();
+    const scheduler = await world.scheduler({ signingKey: keys.privateKey, retry: { initial: 1 } });
+    const options = { apiUrl: scheduler.url, verificationKey: keys.publicKey };
+    const { app, client } = await world.application(Shop, options);
+    await expect(client.call(app.get(Shop).patient)).resolves.toEqual([3, 1]);
   });
 
   it('tells where calls stand, lists them, cancels them and begins them anew', async () => {

@@ -251,6 +251,16 @@ describe('what a signature covers', () => {
     expect(() => verifyRequest(request, publicKey, { now: NOW })).toThrow(`does not cover ${name}`);
   });
 
+  test('has the attempt where the request has one', () => {
+    const headers = { ...plain.headers, 'dispatch-attempt': '2' };
+    const second = signRequest({ ...plain, headers }, privateKey, { created: NOW });
+    const request = { ...plain, headers: { ...headers, ...second } };
+    expect(second['signature-input']).toContain(`(${COVERED} "dispatch-attempt")`);
+    expect(answer(request)).toBe(200);
+    expect(answer({ ...request, headers: { ...request.headers, 'dispatch-attempt': '3' } })).toBe(403);
+    expect(answer(signed(({ headers: first }) => ({ headers: { ...first, 'dispatch-attempt': '2' } })))).toBe(401);
+  });
+
   test('may be more', () => {
     const lines = ['"@query": ?a=1', `"@request-target": ${plain.path}?a=1`, '"@scheme": https'];
     const target = `"@target-uri": https://service.example.com${plain.path}?a=1`;

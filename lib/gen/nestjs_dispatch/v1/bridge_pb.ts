@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file nestjs_dispatch/v1/bridge.proto.
  */
 export const file_nestjs_dispatch_v1_bridge: GenFile = /*@__PURE__*/
-  fileDesc("Ch9uZXN0anNfZGlzcGF0Y2gvdjEvYnJpZGdlLnByb3RvEhJuZXN0anNfZGlzcGF0Y2gudjEiawoPUG9sbFJ1bnNSZXF1ZXN0EgwKBG5hbWUYASABKAkSDQoFbGltaXQYAiABKA0SKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdzZXNzaW9uGAQgASgJIkAKEFBvbGxSdW5zUmVzcG9uc2USLAoEcnVucxgBIAMoCzIeLm5lc3Rqc19kaXNwYXRjaC52MS5CcmlkZ2VkUnVuIkoKCkJyaWRnZWRSdW4SDgoGcnVuX2lkGAEgASgJEiwKB3JlcXVlc3QYAiABKAsyGy5kaXNwYXRjaC5zZGsudjEuUnVuUmVxdWVzdCJSChBBbnN3ZXJSdW5SZXF1ZXN0Eg4KBnJ1bl9pZBgBIAEoCRIuCghyZXNwb25zZRgCIAEoCzIcLmRpc3BhdGNoLnNkay52MS5SdW5SZXNwb25zZSITChFBbnN3ZXJSdW5SZXNwb25zZTK5AQoNQnJpZGdlU2VydmljZRJRCgRQb2xsEiMubmVzdGpzX2Rpc3BhdGNoLnYxLlBvbGxSdW5zUmVxdWVzdBokLm5lc3Rqc19kaXNwYXRjaC52MS5Qb2xsUnVuc1Jlc3BvbnNlElUKBkFuc3dlchIkLm5lc3Rqc19kaXNwYXRjaC52MS5BbnN3ZXJSdW5SZXF1ZXN0GiUubmVzdGpzX2Rpc3BhdGNoLnYxLkFuc3dlclJ1blJlc3BvbnNlYgZwcm90bzM", [file_dispatch_sdk_v1_function, file_google_protobuf_duration]);
+  fileDesc("Ch9uZXN0anNfZGlzcGF0Y2gvdjEvYnJpZGdlLnByb3RvEhJuZXN0anNfZGlzcGF0Y2gudjEiawoPUG9sbFJ1bnNSZXF1ZXN0EgwKBG5hbWUYASABKAkSDQoFbGltaXQYAiABKA0SKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdzZXNzaW9uGAQgASgJIkAKEFBvbGxSdW5zUmVzcG9uc2USLAoEcnVucxgBIAMoCzIeLm5lc3Rqc19kaXNwYXRjaC52MS5CcmlkZ2VkUnVuIlsKCkJyaWRnZWRSdW4SDgoGcnVuX2lkGAEgASgJEiwKB3JlcXVlc3QYAiABKAsyGy5kaXNwYXRjaC5zZGsudjEuUnVuUmVxdWVzdBIPCgdhdHRlbXB0GAMgASgNIlIKEEFuc3dlclJ1blJlcXVlc3QSDgoGcnVuX2lkGAEgASgJEi4KCHJlc3BvbnNlGAIgASgLMhwuZGlzcGF0Y2guc2RrLnYxLlJ1blJlc3BvbnNlIhMKEUFuc3dlclJ1blJlc3BvbnNlMrkBCg1CcmlkZ2VTZXJ2aWNlElEKBFBvbGwSIy5uZXN0anNfZGlzcGF0Y2gudjEuUG9sbFJ1bnNSZXF1ZXN0GiQubmVzdGpzX2Rpc3BhdGNoLnYxLlBvbGxSdW5zUmVzcG9uc2USVQoGQW5zd2VyEiQubmVzdGpzX2Rpc3BhdGNoLnYxLkFuc3dlclJ1blJlcXVlc3QaJS5uZXN0anNfZGlzcGF0Y2gudjEuQW5zd2VyUnVuUmVzcG9uc2ViBnByb3RvMw", [file_dispatch_sdk_v1_function, file_google_protobuf_duration]);
 
 /**
  * @generated from message nestjs_dispatch.v1.PollRunsRequest
@@ -87,6 +87,13 @@ export type BridgedRun = Message<"nestjs_dispatch.v1.BridgedRun"> & {
    * @generated from field: dispatch.sdk.v1.RunRequest request = 2;
    */
   request?: RunRequest | undefined;
+
+  /**
+   * Which attempt the run is. 0: the first.
+   *
+   * @generated from field: uint32 attempt = 3;
+   */
+  attempt: number;
 };
 
 /**
