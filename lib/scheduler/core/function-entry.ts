@@ -31,6 +31,8 @@ export class FunctionEntry {
   started = 0;
   /** Calls that wait for their turn. */
   ready = 0;
+  /** What the log has said of runs that are made again: nothing more until then, and of how many it has said nothing. */
+  retries = { quietUntil: -Infinity, untold: 0 };
   /** Where its ready calls take turns, for each priority that they have had. */
   readonly turns: FunctionTurns[] = [];
   /** Some of them are kept from their turns. */

@@ -8,13 +8,18 @@ import type { Core } from './core.js';
 import type { Milliseconds } from './options.js';
 import { freshProgress } from './progress.js';
 import { failure, unexplained } from './results.js';
+import { RetryNotes } from './retry-notes.js';
 import { isCurrent } from './runs.js';
 import type { Run } from './run.js';
 import { invalidChild } from './validation.js';
 
 /** Decides what becomes of a call when a run of it is over. */
 export class Outcomes {
-  constructor(private readonly core: Core) {}
+  private readonly notes: RetryNotes;
+
+  constructor(private readonly core: Core) {
+    this.notes = new RetryNotes(core);
+  }
 
   settle(run: Run, answer: RunAnswer): void {
     if (!isCurrent(run) || run.answered) return;
@@ -68,6 +73,7 @@ export class Outcomes {
     const attempt = record.progress.attempt + 1;
     const dueAt = this.nextTry(run, attempt, atLeast);
     if (dueAt === undefined) return core.completion.fail(record, status, error, result?.output);
+    this.notes.note(run, status, error, attempt, dueAt);
     core.runs.end(run);
     core.commits.progress(record, { ...record.progress, state: 'pending', dueAt, attempt, crashes: 0 });
   }

@@ -182,6 +182,28 @@ describe('a run that fails', () => {
     expect([state, read(result.output), result.error?.type]).toEqual(['succeeded', 'half', 'E']);
   });
 
+  it('is told of in the log, once a minute for each function', async () => {
+    world.define('f', () => failed(Status.TEMPORARY_ERROR, 'the bank does not answer'));
+    world.define('g', () => failed(Status.TIMEOUT, 'slow'));
+    const first = await world.dispatch('f');
+    await world.dispatch('f');
+    await world.dispatch('g');
+    await world.advance(10);
+    expect(world.log.lines).toEqual([
+      expect.stringMatching(
+        `warn call ${first} of f failed at attempt 1: TEMPORARY_ERROR, Error: the bank does not answer. It is made again in \\d+ ms.$`,
+      ),
+      expect.stringContaining('of g failed at attempt 1: TIMEOUT'),
+    ]);
+    await world.advance(59_000);
+    expect(world.log.lines).toHaveLength(2);
+    await world.advance(61_000);
+    expect(world.log.lines.filter((line) => line.includes('of f '))).toHaveLength(2);
+    expect(world.log.lines.join('\n')).toMatch(
+      /of f failed at attempt \d+: .* \d+ more runs of it have failed since the line before\./,
+    );
+  });
+
   it('is made again when the transport breaks', async () => {
     world.define('f', () => {
       if (world.requests.length === 1) throw new Error('broken');
