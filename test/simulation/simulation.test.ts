@@ -1,24 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { World } from './world.js';
 
-const SEEDS = Number(process.env.SIMULATED_SEEDS ?? 2_000);
-const AT_A_TIME = 100;
-/** Bounds what hangs, on machines of any speed: milliseconds. */
-const LIMIT = 600_000;
-
 /** Seeds that went wrong once: what was wrong then is told by a unit test of its own. */
 const ONCE_WRONG = [11126, 12516, 15211, 15370, 15974, 17939];
 
 describe('a simulated fleet under faults', () => {
-  it.each(Array.from({ length: SEEDS / AT_A_TIME }, (_, index) => index * AT_A_TIME + 1))(
-    'keeps all promises (100 seeds from %i)',
-    async (first) => {
-      for (let seed = first; seed < first + AT_A_TIME; seed++) await new World(seed).run();
-    },
-    LIMIT,
-  );
-
-  it.each(ONCE_WRONG)('keeps all promises (seed %i)', (seed) => new World(seed).run(), LIMIT);
+  it.each(ONCE_WRONG)('keeps all promises (seed %i)', (seed) => new World(seed).run());
 
   it.each([3, 41, 372])('does the same again for the same seed (%i)', async (seed) => {
     const worlds = [new World(seed), new World(seed)];
