@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import { Status } from '../../lib/errors/index.js';
 import type { CallInfo } from '../../lib/scheduler/index.js';
@@ -112,8 +113,13 @@ describe('a tree of calls over several processes', () => {
   });
 
   it('shares a fan-out that is too much for one process', async () => {
-    const functions = { all: joins(calls('echo', 900)), echo };
-    const [first, second] = [await start(functions), await start(functions)];
+    const shortly: Script = async (request, context) => {
+      await delay(1);
+      return echo(request, context);
+    };
+    const functions = { all: joins(calls('echo', 900)), echo: shortly };
+    const options = { scheduler: { concurrency: 2 } };
+    const [first, second] = [await start(functions, options), await start(functions, options)];
     // The one knows of the other when it has something to do.
     await until(async () => {
       await first.result(await first.dispatch('all'));

@@ -12,9 +12,10 @@ import { Task } from './timers.js';
 const ALONE_FOR: Milliseconds = 5_000;
 /**
  * Uncommitted mutations above which no more runs start until a commit has taken them: whoever dispatches a call waits for
- * a commit of that size, and so does its result.
+ * a commit of that size, and so does its result. Fewer, and runs would stand still during the commit before. New roots do
+ * not count: where they come faster than commits take them, no run would start beside them.
  */
-const BACKLOG_LIMIT = 300;
+const BACKLOG_LIMIT = 1_000;
 
 /** Lets ready calls start: in order, within the limits, suspects first and alone. */
 export class Admission {

@@ -36,6 +36,8 @@ export class Batch {
   /** Calls whose running code is to hear of a cancellation. */
   readonly cancelled: CallRecord[] = [];
   readonly acknowledgements: Acknowledgement[] = [];
+  /** Roots that it makes. */
+  roots = 0;
 
   constructor(readonly sequence: number) {}
 
@@ -86,9 +88,14 @@ export class CommitLog {
     return this.writing === undefined && !this.isAwaited;
   }
 
-  /** Mutations that wait for the next commit. */
+  /** Roots that wait for the next commit. */
+  get newRoots(): number {
+    return this.current.roots;
+  }
+
+  /** All other mutations that do. */
   get backlog(): number {
-    return this.current.mutations.length;
+    return this.current.mutations.length - this.current.roots;
   }
 
   /** Someone waits for the next commit to succeed or fail. */
@@ -299,6 +306,7 @@ export class CommitLog {
 
   private add(mutation: Mutation): void {
     this.current.mutations.push(mutation);
+    if (mutation.type === 'create' && mutation.header.parentId === '') this.current.roots += 1;
     this.host.requestTurn();
   }
 }

@@ -20,7 +20,7 @@ import { freshProgress } from './progress.js';
 import { CallRecord } from './record.js';
 import { invalidCall, MAX_KEY, MAX_PRIORITY } from './validation.js';
 
-/** New calls wait for the next commit when the one that is being collected has so many mutations. */
+/** New calls wait for the next commit when the one that is being collected has so many. */
 const MADE_AT_ONCE = 1_000;
 /** How often calls are made whose commit another process was first with. */
 const CONFLICT_ATTEMPTS = 5;
@@ -76,7 +76,7 @@ export class Intake {
   private async make(calls: readonly NewCall[], accept: Accept): Promise<DispatchId[]> {
     const { commits } = this.core;
     // One batch after the other: the calls of the first run while the next are being stored.
-    while (commits.backlog >= MADE_AT_ONCE) await commits.taken();
+    while (commits.newRoots >= MADE_AT_ONCE) await commits.taken();
     const hasGiven = calls.some(({ id }) => id !== undefined);
     const ids = hasGiven ? await this.createUnlessKnown(calls, accept) : this.create(calls, NONE);
     try {
