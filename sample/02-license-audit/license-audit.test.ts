@@ -8,14 +8,15 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { DispatchClient, DispatchModule } from 'nestjs-dispatch';
 import { TestTime } from 'nestjs-dispatch/testing';
+import { compiled } from '../../test/support/compiled.js';
 import { AppModule } from './app.module.js';
 import { AuditProgress } from './audit-progress.service.js';
 import { LicenseAudit, type Audit, type AuditResult } from './license-audit.service.js';
 import { classify } from './license.js';
 
-const LOADER = resolve('test/support/ts-loader.mjs');
 const MAIN = resolve('sample/02-license-audit/main.ts');
 const MIT_TEXT = 'Permission is hereby granted, free of charge, to any person obtaining a copy';
 const PLAIN_PACKAGES = 50;
@@ -51,10 +52,14 @@ describe('the licence audit', () => {
 
   /** Starts the sample as a process of its own. */
   function start(env: Record<string, string>, args = [modules]): { child: ChildProcess; ended: Promise<Ended> } {
-    const child = spawn(process.execPath, ['--no-warnings', '--import', LOADER, MAIN, ...args], {
-      env: { ...process.env, NODE_OPTIONS: '', AUDIT_DATA: data, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = spawn(
+      process.execPath,
+      ['--no-warnings', '--import', 'reflect-metadata', compiled(pathToFileURL(MAIN)), ...args],
+      {
+        env: { ...process.env, NODE_OPTIONS: '', AUDIT_DATA: data, ...env },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
     processes.push(child);
     let out = '';
     let err = '';

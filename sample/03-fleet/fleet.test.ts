@@ -1,17 +1,16 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { resolve } from 'node:path';
+import { compiled } from '../../test/support/compiled.js';
 
-const LOADER = resolve('test/support/ts-loader.mjs');
-const MAIN = resolve('sample/03-fleet/main.ts');
+const MAIN = compiled(new URL('main.ts', import.meta.url));
 
 // Processes are started, which takes its time on a busy machine.
 jest.setTimeout(240_000);
 
 async function run(env: Record<string, string>): Promise<{ code: unknown; out: string; err: string }> {
   const { DISPATCH_STORE: _store, JEST_WORKER_ID: _worker, NODE_ENV: _env, ...inherited } = process.env;
-  const child = spawn(process.execPath, ['--no-warnings', '--import', LOADER, MAIN], {
+  const child = spawn(process.execPath, ['--no-warnings', '--import', 'reflect-metadata', MAIN], {
     env: { ...inherited, NODE_OPTIONS: '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

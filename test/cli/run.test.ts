@@ -2,13 +2,12 @@ import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { compiled } from '../support/compiled.js';
 import { command } from '../support/command-line.js';
 import { TypeScriptProcess } from '../support/typescript-process.js';
 
 const MAIN = new URL('../../lib/cli/main.ts', import.meta.url);
-const LOADER = new URL('../support/ts-loader.mjs', import.meta.url).href;
-const APP = fileURLToPath(new URL('run.app.ts', import.meta.url));
+const APP = compiled(new URL('run.app.ts', import.meta.url));
 
 let folder: string;
 let running: TypeScriptProcess | undefined;
@@ -22,7 +21,7 @@ afterEach(async () => {
 });
 
 function run(...task: string[]): TypeScriptProcess {
-  const application = [process.execPath, '--no-warnings', '--import', LOADER, APP, ...task];
+  const application = [process.execPath, '--no-warnings', '--import', 'reflect-metadata', APP, ...task];
   return (running = new TypeScriptProcess(MAIN, ['run', '--store', join(folder, 'run.db'), '--', ...application]));
 }
 

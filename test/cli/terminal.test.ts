@@ -2,12 +2,11 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { compiled } from '../support/compiled.js';
 import { TerminalProcess } from '../support/terminal-process.js';
 
 const MAIN = new URL('../../lib/cli/main.ts', import.meta.url);
-const LOADER = new URL('../support/ts-loader.mjs', import.meta.url).href;
-const APP = fileURLToPath(new URL('terminal.app.ts', import.meta.url));
+const APP = compiled(new URL('terminal.app.ts', import.meta.url));
 
 let folder: string;
 let terminal: TerminalProcess | undefined;
@@ -20,7 +19,15 @@ afterEach(() => {
 });
 
 function run(task: string, env: Record<string, string> = {}): TerminalProcess {
-  const application = [process.execPath, '--no-warnings', '--import', LOADER, APP, task, join(folder, 'go')];
+  const application = [
+    process.execPath,
+    '--no-warnings',
+    '--import',
+    'reflect-metadata',
+    APP,
+    task,
+    join(folder, 'go'),
+  ];
   return (terminal = new TerminalProcess(MAIN, ['run', '--store', join(folder, 'run.db'), '--', ...application], env));
 }
 

@@ -1,6 +1,6 @@
 import { spawn, type IPty } from '@lydell/node-pty';
-import { fileURLToPath } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
+import { compiled } from './compiled.js';
 import { Screen } from './screen.js';
 
 /** A process that runs a TypeScript file in a terminal of its own, as a user would start it. */
@@ -13,9 +13,8 @@ export class TerminalProcess {
   /** @param script a URL, from `new URL('x.ts', import.meta.url)` */
   constructor(script: URL, args: readonly string[], env: Record<string, string> = {}, columns = 100, rows = 30) {
     this.screen = new Screen(columns, rows, { lineFeeds: false });
-    const loader = new URL('ts-loader.mjs', import.meta.url).href;
     const { JEST_WORKER_ID: _worker, NODE_ENV: _env, NO_COLOR: _no, FORCE_COLOR: _force, ...inherited } = process.env;
-    this.pty = spawn(process.execPath, ['--no-warnings', '--import', loader, fileURLToPath(script), ...args], {
+    this.pty = spawn(process.execPath, ['--no-warnings', '--import', 'reflect-metadata', compiled(script), ...args], {
       cols: columns,
       rows,
       env: { ...inherited, TERM: 'xterm-256color', ...env },

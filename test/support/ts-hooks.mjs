@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { transform } from '@swc/core';
+import { swcOptions } from './swc.mjs';
 
 const root = new URL('../../', import.meta.url);
 
@@ -27,13 +28,7 @@ export async function load(url, context, next) {
     filename,
     configFile: false,
     swcrc: false,
-    jsc: {
-      target: 'es2022',
-      parser: { syntax: 'typescript', decorators: true },
-      transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: true },
-    },
-    module: { type: 'es6' },
-    sourceMaps: 'inline',
+    ...swcOptions,
   });
   return { format: 'module', source: code, shortCircuit: true };
 }

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { compiled } from './compiled.js';
 
 /** A process of its own that runs a TypeScript file: what it prints is read line by line. */
 export class TypeScriptProcess {
@@ -16,10 +17,9 @@ export class TypeScriptProcess {
 
   /** @param script a URL, from `new URL('x.ts', import.meta.url)` */
   constructor(script: URL, args: readonly string[] = [], env: Record<string, string> = {}) {
-    const loader = new URL('ts-loader.mjs', import.meta.url).href;
     // What Jest sets for its workers is not for the processes that it tests.
     const { JEST_WORKER_ID: _worker, NODE_ENV: _env, ...inherited } = process.env;
-    this.child = spawn(process.execPath, ['--no-warnings', '--import', loader, script.pathname, ...args], {
+    this.child = spawn(process.execPath, ['--no-warnings', '--import', 'reflect-metadata', compiled(script), ...args], {
       env: { ...inherited, ...env },
     });
     // What is written to a process that was killed is lost with it.
