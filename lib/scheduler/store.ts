@@ -149,6 +149,8 @@ export interface CallRow {
   readonly foreignState: 'bytes' | 'typed' | undefined;
   /** Only in a `SharedStore`: the version of the function that wrote the journal, where that is known. */
   readonly code?: string | undefined;
+  /** Only in a `SharedStore`: no process has it as long as enough others wait for its key. */
+  readonly isSetAside?: boolean | undefined;
   /** Set on finished calls; the result is loaded by `results`. */
   readonly finished: Omit<FinishedCall, 'result'> | undefined;
 }
@@ -311,12 +313,16 @@ export interface ClaimableFunctions {
   }[];
 }
 
-/** A call that wants its key, or has it. */
-export interface KeyedCall {
-  readonly id: DispatchId;
+/** A key, which belongs to a function. */
+export interface FunctionKey {
   readonly endpoint: string;
   readonly function: string;
   readonly key: string;
+}
+
+/** A call that wants its key, or has it. */
+export interface KeyedCall extends FunctionKey {
+  readonly id: DispatchId;
   /** Calls of the function that may have the key at a time. */
   readonly perKey: number;
 }
@@ -409,7 +415,8 @@ export interface SharedStore extends Store {
    * Takes over branches that no living process has, at most so many, and returns what is in them. While several priorities
    * are there, nine in ten are of the highest; within a priority endpoints have equal parts, and so have the functions of
    * an endpoint. Of one function and priority the oldest go first.
-   * One whose first call has a journal goes to a process with the version that wrote it, while one is there.
+   * One whose first call has a journal goes to a process with the version that wrote it, while one is there. Of calls that
+   * wait for a key, processes get a few at a time: the others are set aside, and claimed in their order as that line shortens.
    */
   claim(limit: number, functions: ClaimableFunctions): Promise<Recovery>;
   /** Tells the other processes that this one has more than enough to do. */
@@ -426,6 +433,12 @@ export interface SharedStore extends Store {
    * @returns calls of this process that have any of these keys now; the listener hears of others once they have
    */
   shareKeys(wanting: readonly KeyedCall[], leaving: readonly KeyedCall[]): Promise<DispatchId[]>;
+  /**
+   * Makes calls claimable that `claim` has set aside, where too few others wait for their keys. Leaving calls do that for
+   * their keys; this is for all, as who should have left may be no more. Of all processes the one does it that has been there
+   * longest.
+   */
+  callUp(): Promise<void>;
   /**
    * Divides the runs that functions may have among the processes that want some: `held` of all that are there is never more
    * than the limit. The listeners of those who get more by it, or are to give some back, hear of it.

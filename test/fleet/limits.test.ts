@@ -96,6 +96,77 @@ describe('keys of schedulers on one PostgreSQL database', () => {
   });
 });
 
+describe('a key for which many calls wait', () => {
+  const MANY = 1_000;
+  /** Calls that wait for a key in memory are few, whoever has dispatched them. */
+  const AT_HAND = 200;
+  const many = (key: string) =>
+    Array.from({ length: MANY }, (_, n) => ({ endpoint: LOCAL, function: 'work', key, input: text(`${key} ${n}`) }));
+  const inMemory = async (): Promise<number> => {
+    const [row] = await fleet.database.query(
+      `SELECT count(*)::int AS count FROM ${fleet.schema}.calls WHERE finished_at IS NULL AND owner > 0`,
+    );
+    return Number(row?.['count']);
+  };
+  /** The first call of Ada takes as long as the gate is closed. */
+  const gated = () => {
+    const gate = new Deferred<void>();
+    const order: string[] = [];
+    const work: Script = async (request) => {
+      const name = inputOf(request) ?? '';
+      order.push(name);
+      if (name === 'Ada 0') await gate.promise;
+      return exit(name);
+    };
+    return { gate, order, work };
+  };
+
+  it.each([
+    ['a client that runs nothing', false],
+    ['a process that has the function', true],
+  ])('has few of them in memory that %s dispatches, and delays no others', async (_, run) => {
+    const { gate, order, work } = gated();
+    const members = [await start({ work }), await start({ work })];
+    const client = await start(run ? { work } : {}, { scheduler: { run } });
+    const ids = await client.scheduler.dispatch(many('Ada'));
+    await until(() => order.includes('Ada 0'));
+    const others = await client.scheduler.dispatch(
+      ['Bob', 'Cleo', undefined].map((key) => ({ endpoint: LOCAL, function: 'work', key, input: text(String(key)) })),
+    );
+    expect(await Promise.all(others.map((id) => client.result(id)))).toEqual(['Bob', 'Cleo', 'undefined']);
+    await until(async () => (await inMemory()) <= AT_HAND);
+    const last = ids.at(-1) ?? '';
+    await until(async () => (await members[0]?.scheduler.get(last))?.waitsFor === 'key');
+
+    // One that waits in the store ends like any other.
+    expect(await members[1]?.scheduler.cancel(last)).toBe(true);
+    expect(await client.scheduler.wait(last)).toMatchObject({ state: 'cancelled' });
+    gate.resolve();
+    await Promise.all(ids.slice(0, 100).map((id) => client.result(id)));
+    const begun = order.filter((name) => name.startsWith('Ada')).map((name) => Number(name.slice(4)));
+    // Each process has some at hand, and they take turns.
+    begun.forEach((number, place) => expect(number).toBeLessThan(place + AT_HAND));
+    expect(await inMemory()).toBeLessThanOrEqual(AT_HAND);
+  });
+
+  it('is taken up again when the processes that had them are gone', async () => {
+    const { work, order } = gated();
+    const first = await start({ work });
+    const client = await start({}, { scheduler: { run: false } });
+    const ids = await client.scheduler.dispatch(many('Ada'));
+    await until(() => order.length === 1);
+    await until(async () => (await client.scheduler.get(ids.at(-1) ?? ''))?.waitsFor === 'key');
+    // Nobody is left who would leave the line, nor anybody who would hear of it.
+    await fleet.database.query(
+      `UPDATE ${fleet.schema}.calls SET finished_at = 1, state = 5, status = 2, result = '' WHERE owner > 0`,
+    );
+    await first.stop();
+    const second = await start({ work });
+    await until(() => second.runs.length > 100);
+    expect(new Set(order).size).toBe(order.length);
+  });
+});
+
 describe('limits of functions of schedulers on one PostgreSQL database', () => {
   const limited = (concurrency: number) => ({ policies: [{ name: 'work', concurrency }] });
   const run = (members: readonly Member[], each: number) =>

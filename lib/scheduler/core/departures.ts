@@ -38,6 +38,11 @@ export class Departures {
     return this.neighbours.has(fn.endpoint, fn.name, code);
   }
 
+  /** Whether a call whose time has come goes: to a process that has what it needs, or to those that wait for a key in the store. */
+  mayGo(record: CallRecord): boolean {
+    return this.isAtHomeElsewhere(record) || (this.core.keys.isCrowdedOut(record) && hasNotBegun(record));
+  }
+
   /** Whether a call that was claimed may be one of these. */
   mayLeave({ target, code }: Pick<CallRow, 'target' | 'code'>): boolean {
     const { functions } = this.core;
@@ -98,6 +103,10 @@ export class Departures {
     parent.branches.set(first.id, branch);
     return branch;
   }
+}
+
+function hasNotBegun({ hasState, progress, isCancelling, speculative }: CallRecord): boolean {
+  return !hasState && progress.attempt === 0 && progress.crashes === 0 && !isCancelling && !speculative;
 }
 
 /** Without those that have ended, whose ends are being committed. */

@@ -114,9 +114,10 @@ export class Fleet implements SharedStoreListener {
   }
 
   /** Whether a new root is for any process to claim, rather than for this one. */
-  givesAway(endpoint: string, name: string): boolean {
-    const { settings, active, functions } = this.core;
+  givesAway(endpoint: string, name: string, key: string): boolean {
+    const { settings, active, functions, keys } = this.core;
     if (!settings.run || !active || !functions.runsHere(endpoint, name)) return true;
+    if (keys.isCrowded(endpoint, name, key)) return true;
     return this.neighbours.count > 0 && this.slots.isCrowded(endpoint, name);
   }
 
@@ -245,7 +246,7 @@ export class Fleet implements SharedStoreListener {
     this.watches.lookAtAll();
     await Promise.all([
       this.claiming,
-      this.keys.askForAll(),
+      this.keys.look(),
       this.slots.look(),
       this.carryOutCancels(),
       this.lookAtNeighbours(),

@@ -31,7 +31,7 @@ export class Inspection {
     return { ...counts, storeFails: this.core.outage.isPaused };
   }
 
-  private describe({ header, target, progress, finished }: CallRow): CallInfo {
+  private describe({ header, target, progress, finished, isSetAside }: CallRow): CallInfo {
     const record = this.core.records.get(header.id);
     const running = finished === undefined && record?.run !== undefined;
     const idle = finished === undefined && !running;
@@ -43,7 +43,7 @@ export class Inspection {
       function: target.function,
       version: target.version,
       state: running ? 'running' : (finished?.state ?? progress.state),
-      waitsFor: idle ? this.waitsFor({ target, progress, header }) : undefined,
+      waitsFor: idle ? this.waitsFor({ target, progress, header, isSetAside }) : undefined,
       dueAt: idle ? dueAt(progress) : undefined,
       status: finished?.status,
       createdAt: header.createdAt,
@@ -65,17 +65,20 @@ export class Inspection {
     return pace?.isDown || pace?.restEnd(now) !== undefined ? 'endpoint' : 'turn';
   }
 
-  private waitsFor({ header, target, progress }: Pick<CallRow, 'header' | 'target' | 'progress'>): CallWaitsFor {
+  private waitsFor({ header, target, progress, isSetAside }: Waiting): CallWaitsFor {
     const record = this.core.records.get(header.id);
     const now = this.core.clock.now();
     if (progress.state === 'incompatible') return 'version';
     if (target.endpoint === NATIVE_ENDPOINT) return 'results';
     if (progress.state === 'pending' && progress.dueAt > now) return 'time';
+    if (record === undefined && isSetAside) return 'key';
     if (record === undefined && this.core.fleet?.isNowhere(target.endpoint, target.function)) return 'function';
     if (record === undefined || this.core.readiness.isDue(record, now)) return this.turnOf(record, now);
     return record.outstanding + record.undelivered > 0 ? 'results' : 'time';
   }
 }
+
+type Waiting = Pick<CallRow, 'header' | 'target' | 'progress' | 'isSetAside'>;
 
 function dueAt(progress: CallRow['progress']): Timestamp | undefined {
   switch (progress.state) {

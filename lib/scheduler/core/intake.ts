@@ -158,7 +158,7 @@ export class Intake {
       if (known.has(id) || this.isBeingMade(id)) return id;
       const header = rootHeader(id, call, now);
       const progress = freshProgress(call.dueAt ?? now, 1);
-      if (core.fleet?.givesAway(call.endpoint, call.function)) {
+      if (core.fleet?.givesAway(call.endpoint, call.function, call.key ?? '')) {
         this.giveAway(header, call, progress);
         return id;
       }

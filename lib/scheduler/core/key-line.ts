@@ -78,10 +78,11 @@ export class KeyLine implements CallQueue {
   }
 
   /** Asks for all that are in line: notifications can be lost, and so can the processes that had the keys. */
-  async askForAll(): Promise<void> {
+  async look(): Promise<void> {
     for (const id of this.waiting.keys()) this.toAsk.add(id);
     this.flush();
-    await this.asking;
+    // What cannot be called up now is with the next look around.
+    await Promise.all([this.asking, this.store.callUp().catch(() => undefined)]);
   }
 
   flush(): void {

@@ -3,10 +3,15 @@ import type { FunctionEntry } from './function-entry.js';
 import type { CallQueue, CallRecord } from './record.js';
 import { Ring } from './ring.js';
 
+/** Calls of a process that wait for the same key, beyond which others wait in the store, where that is shared. */
+const CROWD = 80;
+
 /** The calls of a function that have the same key: so many hold it, the others wait in line. */
 export class Key implements CallQueue {
   /** Calls that have begun, or are about to, and have not ended. */
   holders = 0;
+  /** Calls that wait in line. */
+  length = 0;
   private readonly waiting = new Ring<CallRecord>();
 
   constructor(
@@ -25,6 +30,7 @@ export class Key implements CallQueue {
   push(call: CallRecord): void {
     call.queue = this;
     this.waiting.append(call);
+    this.length += 1;
   }
 
   /** The call that is next in line, which holds the key from now on. */
@@ -50,6 +56,7 @@ export class Key implements CallQueue {
   private leave(call: CallRecord): void {
     call.queue = undefined;
     this.waiting.remove(call);
+    this.length -= 1;
   }
 }
 
@@ -80,6 +87,18 @@ export class KeyQueues {
   /** The call has a place among those of this process; other processes may have the key. */
   private mayGoOn(record: CallRecord): boolean {
     return this.core.fleet?.keys.take(record) ?? true;
+  }
+
+  /** Whether so many calls wait here for a key that others need not. */
+  isCrowded(endpoint: string, name: string, key: string): boolean {
+    if (key === '' || this.core.fleet === undefined) return false;
+    return (this.core.functions.find(endpoint, name)?.keys.get(key)?.length ?? 0) >= CROWD;
+  }
+
+  /** Whether the call, which has not begun, is behind so many. */
+  isCrowdedOut({ fn, header, key, parent, queue }: CallRecord): boolean {
+    if (key !== undefined || parent !== undefined || queue !== undefined) return false;
+    return this.isCrowded(fn.endpoint, fn.name, header.key);
   }
 
   /**

@@ -117,7 +117,7 @@ export class Parking {
     if (finished.state === 'succeeded') throw refused('it has succeeded');
     if ((header.expiresAt ?? Infinity) <= now) throw refused('it has expired. Dispatch it again');
     const fresh = freshProgress(now, progress.incarnation + 1);
-    if (core.fleet?.givesAway(target.endpoint, target.function)) return core.commits.reviveFree(id, fresh);
+    if (core.fleet?.givesAway(target.endpoint, target.function, header.key)) return core.commits.reviveFree(id, fresh);
     const fn = core.functions.entry(target.endpoint, target.function);
     const record = new CallRecord(header, fn, target.version, fresh);
     core.add(record);

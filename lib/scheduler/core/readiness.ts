@@ -18,7 +18,8 @@ export class Readiness {
     if (record.isCancelling && !this.core.cancellation.canCleanUp(record)) return this.core.completion.cancel(record);
     if (isNative(record)) return this.core.nativeWaits.begin(record);
     if (this.isDue(record, now)) {
-      if (this.core.fleet?.departures.isAtHomeElsewhere(record)) return this.core.fleet.departures.release(record);
+      const departures = this.core.fleet?.departures;
+      if (departures?.mayGo(record)) return departures.release(record);
       this.core.admission.enqueue(record);
     }
     this.arm(record, now);

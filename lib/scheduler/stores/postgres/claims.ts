@@ -1,32 +1,57 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { AnySchema } from '@bufbuild/protobuf/wkt';
 import type { Any } from '@bufbuild/protobuf/wkt';
-import type { BranchCall, ClaimableFunctions, DispatchId, Recovery } from '../../store.js';
+import type { BranchCall, ClaimableFunctions, DispatchId, FunctionKey, Recovery } from '../../store.js';
 import * as arrays from './arrays.js';
 import { rollBack, type Committer } from './committer.js';
 import type { Connection, SqlRow, SqlValue, Statement } from './connection.js';
+import type { KeyLines } from './key.lines.js';
 import { bytesOf, callRow, correlationId, number, text } from './rows.js';
 import type { Statements } from './statements.js';
 
 const NOTHING: Recovery = { calls: [], undelivered: [], inFlight: [] };
 
+export interface ClaimsParts {
+  readonly statements: Statements;
+  readonly committer: Committer;
+  readonly keyLines: KeyLines;
+  readonly process: number;
+}
+
+/** Calls that branches begin with, and that are locked. */
+interface Heads {
+  readonly ids: readonly DispatchId[];
+  /** Others were there, which have been set aside. */
+  readonly isWithoutSome: boolean;
+}
+
 /** Takes over branches of calls that no living process has. */
 export class Claims {
-  constructor(
-    private readonly statements: Statements,
-    private readonly committer: Committer,
-    private readonly process: number,
-  ) {}
+  constructor(private readonly parts: ClaimsParts) {}
 
   /** @param functions undefined: whatever the function */
-  claim(limit: number, functions: ClaimableFunctions | undefined): Promise<Recovery> {
-    return this.committer.inTurn(async (connection) => {
+  async claim(limit: number, functions: ClaimableFunctions | undefined): Promise<Recovery> {
+    for (;;) {
+      const claimed = await this.claimOnce(limit, functions);
+      // There may be others behind those that wait for a key.
+      if (claimed !== 'set aside') return claimed;
+    }
+  }
+
+  private claimOnce(limit: number, functions: ClaimableFunctions | undefined): Promise<Recovery | 'set aside'> {
+    const { committer } = this.parts;
+    return committer.inTurn(async (connection) => {
       await connection.query('BEGIN');
       try {
-        const heads = await this.findHeads(connection, limit, functions);
-        if (heads.length > 0) return await this.takeOver(connection, heads);
-        await connection.query('ROLLBACK');
-        return NOTHING;
+        const { ids, isWithoutSome } = await this.findHeads(connection, limit, functions);
+        if (ids.length > 0) return await this.takeOver(connection, ids);
+        if (!isWithoutSome) {
+          await connection.query('ROLLBACK');
+          return NOTHING;
+        }
+        await committer.fence(connection);
+        await committer.end(connection);
+        return 'set aside';
       } catch (error) {
         await rollBack(connection);
         throw error;
@@ -39,26 +64,32 @@ export class Claims {
     connection: Connection,
     limit: number,
     functions: ClaimableFunctions | undefined,
-  ): Promise<DispatchId[]> {
-    const { statements } = this;
+  ): Promise<Heads> {
+    const { statements, keyLines, process } = this.parts;
     const found = new Set<DispatchId>();
+    const keys: FunctionKey[] = [];
     const look = async (statement: Statement, values: readonly SqlValue[] = []): Promise<void> => {
       if (found.size >= limit) return;
       const { rows } = await connection.run(statement, [limit - found.size, ...values]);
-      for (const row of rows) found.add(text(row[0]));
+      for (const row of rows) {
+        found.add(text(row[0]));
+        keys.push(...keyOf(row));
+      }
     };
-    const fair = [this.process, ...parametersOf(functions, limit)];
+    const fair = [process, ...parametersOf(functions, limit)];
     await look(statements.claimHeads, fair);
     // Those whose turn it was are in other hands by now.
     if (found.size === 0) await look(statements.claimAnyHeads, fair);
+    const aside = keys.length === 0 ? [] : await keyLines.setAside(connection, keys);
+    for (const id of aside) found.delete(id);
     await look(statements.claimCancelled);
     await look(statements.claimExpired);
     await look(statements.claimEndedHeads);
-    return [...found];
+    return { ids: [...found], isWithoutSome: aside.length > 0 };
   }
 
   private async takeOver(connection: Connection, heads: readonly DispatchId[]): Promise<Recovery> {
-    const { statements, committer, process } = this;
+    const { statements, committer, process } = this.parts;
     const branches = arrays.texts(heads);
     await committer.fence(connection);
     const taken = await connection.run(statements.takeOver, [process, branches]);
@@ -80,6 +111,12 @@ export class Claims {
       branches: others.rows.map(branchOf),
     };
   }
+}
+
+/** Where calls are found for their turn, their functions and keys come with them. */
+function keyOf([, endpoint, name, key]: SqlRow): FunctionKey[] {
+  if (key === undefined || key === '') return [];
+  return [{ endpoint: text(endpoint), function: text(name), key: text(key) }];
 }
 
 /** The last column is the input, where it is small. */

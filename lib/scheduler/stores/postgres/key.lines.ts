@@ -1,4 +1,4 @@
-import type { DispatchId, KeyedCall } from '../../store.js';
+import type { DispatchId, FunctionKey, KeyedCall } from '../../store.js';
 import * as arrays from './arrays.js';
 import { rollBack, type Committer } from './committer.js';
 import type { Connection } from './connection.js';
@@ -8,7 +8,10 @@ import type { Statements } from './statements.js';
 /** What a notification about a key begins with. */
 export const KEY_GIVEN = 'key ';
 
-/** The lines in which calls of all processes wait for their keys. */
+/**
+ * The lines in which calls of all processes wait for their keys. Processes have the first of a long line at hand; the others
+ * are set aside: nobody claims them before they are called up.
+ */
 export class KeyLines {
   constructor(
     private readonly statements: Statements,
@@ -30,6 +33,29 @@ export class KeyLines {
     });
   }
 
+  /**
+   * Sets calls aside that nobody has, in the middle of a claim, where more wait for these keys than processes should have.
+   * @returns which ones
+   */
+  async setAside(connection: Connection, keys: readonly FunctionKey[]): Promise<DispatchId[]> {
+    const { statements } = this;
+    const { rows } = await connection.run(statements.longLines, columnsOf(distinct(keys)));
+    if (rows.length === 0) return [];
+    const columns = columnsOf(
+      rows.map(([endpoint, name, key]) => ({
+        endpoint: text(endpoint),
+        function: text(name),
+        key: text(key),
+      })),
+    );
+    const [, aside] = await Promise.all([
+      connection.run(statements.lockKeys, columns),
+      connection.run(statements.setAside, columns),
+      connection.run(statements.callUp, columns),
+    ]);
+    return aside.rows.map((row) => text(row[0]));
+  }
+
   /** Under a lock of each key: of two processes that want the last place one comes after the other. */
   private async send(
     connection: Connection,
@@ -37,12 +63,8 @@ export class KeyLines {
     leaving: readonly KeyedCall[],
   ): Promise<DispatchId[]> {
     const { statements, committer, process } = this;
-    const keys = keysOf([...wanting, ...leaving]);
-    const columns = [
-      arrays.texts(keys.map(({ endpoint }) => endpoint)),
-      arrays.texts(keys.map((key) => key.function)),
-      arrays.texts(keys.map(({ key }) => key)),
-    ];
+    const keys = distinct([...wanting, ...leaving]);
+    const columns = columnsOf(keys);
     const [, , , , , , given] = await Promise.all([
       connection.query('BEGIN'),
       committer.fence(connection),
@@ -51,12 +73,21 @@ export class KeyLines {
       connection.run(statements.enlist, [process, arrays.texts(wanting.map(({ id }) => id))]),
       connection.run(statements.giveKeys, [process, ...columns, arrays.numbers(keys.map(({ perKey }) => perKey))]),
       connection.run(statements.givenKeys, [process, ...columns]),
+      connection.run(statements.callUp, columns),
     ]);
     return given.rows.map((row) => text(row[0]));
   }
 }
 
 /** Each key once. */
-function keysOf(calls: readonly KeyedCall[]): KeyedCall[] {
+function distinct<T extends FunctionKey>(calls: readonly T[]): T[] {
   return [...new Map(calls.map((call) => [JSON.stringify([call.endpoint, call.function, call.key]), call])).values()];
+}
+
+function columnsOf(keys: readonly FunctionKey[]): string[] {
+  return [
+    arrays.texts(keys.map(({ endpoint }) => endpoint)),
+    arrays.texts(keys.map((key) => key.function)),
+    arrays.texts(keys.map(({ key }) => key)),
+  ];
 }

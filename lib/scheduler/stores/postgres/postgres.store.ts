@@ -217,6 +217,12 @@ export class PostgresStore implements JoiningStore {
     return this.use((session) => session.keyLines.share(wanting, leaving));
   }
 
+  callUp(): Promise<void> {
+    return this.use(async (session) => {
+      await session.tell((connection) => connection.run(this.statements.callUpAll, [session.process]));
+    });
+  }
+
   shareSlots(demands: readonly SlotDemand[]): Promise<SlotShare[]> {
     return this.use((session) => session.slotShares.share(demands));
   }

@@ -4,6 +4,9 @@ import type { CallRow, CallState, FinishedCall } from '../../store.js';
 import type { SqlRow } from './connection.js';
 import { DamagedError, foreignStateOf, isEnd, stateOf } from '../call.codes.js';
 
+/** The owner of calls that are set aside, because enough others wait for their keys. */
+export const SET_ASIDE = -1;
+
 /** The columns that `callRow` reads, in its order. */
 export const CALL_COLUMNS = [
   'seq',
@@ -37,6 +40,7 @@ export const CALL_COLUMNS = [
   'key',
   'branch',
   'code',
+  'owner',
 ] as const;
 
 export function callRow(row: SqlRow): CallRow {
@@ -70,6 +74,7 @@ export function callRow(row: SqlRow): CallRow {
     position: { bytes: number(row[21]), digest: number(row[22]) },
     foreignState: foreignStateOf(number(row[23])),
     code: row[30] === null ? undefined : text(row[30]),
+    isSetAside: (row[31] !== null && number(row[31]) === SET_ASIDE) || undefined,
     finished: finished(state, row),
   };
 }

@@ -12,6 +12,7 @@ const MIGRATIONS: readonly ((schema: string) => string)[] = [
   knownServers,
   sharedSlots,
   lists,
+  setAside,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
@@ -216,6 +217,18 @@ function lists(schema: string): string {
   CREATE INDEX ended_children ON ${schema}.calls (function, status, (-seq)) WHERE finished_at IS NOT NULL AND parent IS NOT NULL;
   DROP INDEX ${schema}.unfinished_members;
   CREATE INDEX unfinished_members ON ${schema}.calls (coalesce(owner, 0), function, seq) WHERE finished_at IS NULL AND NOT head;
+  `;
+}
+
+/**
+ * What the calls of a key are found by. Those that are set aside until fewer wait for their key have the owner -1, which is
+ * nobody's number.
+ */
+function setAside(schema: string): string {
+  return `
+  CREATE INDEX keyed_calls ON ${schema}.calls (endpoint, function, key, coalesce(owner, 0), seq)
+    WHERE finished_at IS NULL AND key <> '';
+  CREATE INDEX calls_set_aside ON ${schema}.calls (endpoint, function, key, seq) WHERE finished_at IS NULL AND owner = -1;
   `;
 }
 

@@ -82,8 +82,8 @@ export class Session {
       onOwnershipLost: () => listener.ownershipLost(),
       warn: (message) => listener.warn(message),
     });
-    this.claims = new Claims(statements, this.committer, process);
     this.keyLines = new KeyLines(statements, this.committer, process);
+    this.claims = new Claims({ statements, committer: this.committer, keyLines: this.keyLines, process });
     this.slotShares = new SlotShares(statements, this.committer, process);
     this.marks = new RunningMarks(statements, process, () => this.control.current);
     this.lease = new Lease({

@@ -1,4 +1,4 @@
-import { CALL_COLUMNS } from './rows.js';
+import { CALL_COLUMNS, SET_ASIDE } from './rows.js';
 import type { Statement } from './connection.js';
 import { distinct } from './distinct.js';
 import { KEY_GIVEN } from './key.lines.js';
@@ -135,8 +135,8 @@ function claimHeads(tables: Tables, quota: string): string {
     ), ordered AS (
       SELECT *, least(most, ${quota})::int AS quota FROM shared ORDER BY priority DESC, turn
     )
-    SELECT found.id FROM ordered CROSS JOIN LATERAL (
-      SELECT id FROM ${calls} AS call WHERE ${IS_HEAD} AND ${OWNER} = ordered.owner
+    SELECT found.id, ordered.endpoint, ordered.function, found.key FROM ordered CROSS JOIN LATERAL (
+      SELECT id, key FROM ${calls} AS call WHERE ${IS_HEAD} AND ${OWNER} = ordered.owner
         AND endpoint = ordered.endpoint AND function = ordered.function AND priority = ordered.priority
         AND NOT (${isElsewhere(tables)})
       ORDER BY seq LIMIT ordered.quota FOR UPDATE OF call SKIP LOCKED) AS found
@@ -273,6 +273,41 @@ const ofKeys = (first: number): string => `
   (line.endpoint, line.function, line.key) IN (
     SELECT * FROM unnest($${first}::text[], $${first + 1}::text[], $${first + 2}::text[]))`;
 
+/** So many calls that wait for the same key processes have at hand; the others are set aside. With less than half of them more are called up. */
+const AT_HAND = 40;
+
+/** Calls of a key that are set aside by one statement. */
+const SET_ASIDE_AT_ONCE = 1_000;
+
+/** The unfinished calls of a key, and those of them that are set aside: each has an index. */
+const OF_LINE = 'call.endpoint = line.endpoint AND call.function = line.function AND call.key = line.key';
+const IN_LINE = `call.finished_at IS NULL AND call.key <> '' AND ${OF_LINE}`;
+const IS_SET_ASIDE = `finished_at IS NULL AND owner = ${SET_ASIDE}`;
+
+/** Its delay is over: until then it waits for no key. */
+const IS_DUE = 'call.due_at <= extract(epoch FROM clock_timestamp()) * 1000';
+
+/** How many calls wait for the key of a `line` in processes, or are claimed next: counted up to what is enough. */
+const atHand = (calls: string, keys: string, owners: string): string => `(
+  SELECT count(*) FROM (
+    SELECT FROM ${calls} AS call WHERE ${IN_LINE} AND ${OWNER} ${owners} AND ${IS_DUE}
+      AND NOT EXISTS (SELECT FROM ${keys} AS place WHERE place.call = call.id AND place.holds)
+    LIMIT ${AT_HAND}) AS known)`;
+
+/** Makes those claimable that have been set aside for longest, of each key of which too few wait. They are found in `lines`. */
+const callUp = (schema: string, calls: string, keys: string): string => `
+  called AS (
+    UPDATE ${calls} SET owner = NULL WHERE seq = ANY (ARRAY(
+      SELECT found.seq FROM (
+        SELECT line.*, ${atHand(calls, keys, '>= 0')} AS waiting FROM lines AS line
+        WHERE (SELECT seq FROM ${calls} AS call WHERE ${IS_SET_ASIDE} AND ${OF_LINE} ORDER BY seq LIMIT 1) IS NOT NULL) AS line
+      CROSS JOIN LATERAL (
+        SELECT seq FROM ${calls} AS call WHERE ${IS_SET_ASIDE} AND ${OF_LINE} ORDER BY seq
+        LIMIT CASE WHEN line.waiting < ${AT_HAND / 2} THEN ${AT_HAND} - line.waiting ELSE 0 END
+        FOR UPDATE SKIP LOCKED) AS found))
+    RETURNING id)
+  SELECT pg_notify('${schema}_free', '') WHERE EXISTS (SELECT FROM called)`;
+
 /** The functions that a statement is about. */
 const ofFunctions = (first: number): string =>
   `(endpoint, function) IN (SELECT * FROM unnest($${first}::text[], $${first + 1}::text[]))`;
@@ -287,7 +322,7 @@ function sqlOf(schema: string) {
   const lockOfId = `hashtext('${schema} ids'), hashtext(made.id) & ${ID_LOCKS - 1}`;
   /** Calls of nobody, and of processes that are no more. */
   const isAnybodys = (owner: string): string =>
-    `(${owner} IS NULL OR ${owner} IN (SELECT process.id FROM ${processes} AS process WHERE process.ended_at IS NOT NULL))`;
+    `(${owner} IS NULL OR ${owner} = ${SET_ASIDE} OR ${owner} IN (SELECT process.id FROM ${processes} AS process WHERE process.ended_at IS NOT NULL))`;
   return {
     register: `
       INSERT INTO ${processes} (name, runs, lease_until) VALUES ($1, $2, clock_timestamp() + $3 * interval '1 ms')
@@ -590,6 +625,47 @@ function sqlOf(schema: string) {
         RETURNING call, process)
       SELECT pg_notify('${schema}_' || process, '${KEY_GIVEN}' || call) FROM given WHERE process <> $1`,
     givenKeys: `SELECT call FROM ${keys} AS line WHERE process = $1 AND holds AND ${ofKeys(2)}`,
+    /** Keys for which more calls wait than processes should have at hand. */
+    longLines: `
+      SELECT endpoint, function, key FROM unnest($1::text[], $2::text[], $3::text[]) AS line (endpoint, function, key)
+      WHERE (SELECT count(*) FROM (SELECT FROM ${calls} AS call WHERE ${IN_LINE} LIMIT ${AT_HAND + 1}) AS known) > ${AT_HAND}`,
+    /**
+     * Of calls that nobody has and that have not begun, the oldest are left, up to what processes should have at hand: those
+     * that have been called up are, and newer ones come behind all that are set aside.
+     */
+    setAside: `
+      WITH lines AS MATERIALIZED (
+        SELECT line.*, ${AT_HAND} - ${atHand(calls, keys, '> 0')} AS room,
+          (SELECT seq FROM ${calls} AS call WHERE ${IS_SET_ASIDE} AND ${OF_LINE} ORDER BY seq LIMIT 1) AS next
+        FROM unnest($1::text[], $2::text[], $3::text[]) AS line (endpoint, function, key))
+      UPDATE ${calls} SET owner = ${SET_ASIDE} WHERE seq = ANY (ARRAY(
+        SELECT found.seq FROM lines AS line CROSS JOIN LATERAL (
+          SELECT seq FROM ${calls} AS call
+          WHERE ${IN_LINE} AND ${OWNER} = 0 AND ${IS_DUE} AND parent IS NULL AND state = 0 AND attempt = 0 AND crashes = 0
+            AND journal_bytes = 0 AND cancel_by IS NULL
+            AND NOT EXISTS (SELECT FROM ${keys} AS place WHERE place.call = call.id)
+          ORDER BY seq
+          OFFSET CASE WHEN line.next IS NULL THEN line.room ELSE (
+            SELECT count(*) FROM (
+              SELECT FROM ${calls} AS call WHERE ${IN_LINE} AND ${OWNER} = 0 AND seq < line.next LIMIT line.room) AS called) END
+          LIMIT ${SET_ASIDE_AT_ONCE}
+          FOR UPDATE SKIP LOCKED) AS found))
+      RETURNING id`,
+    callUp: `
+      WITH lines AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS line (endpoint, function, key)),
+      ${callUp(schema, calls, keys)}`,
+    /** The same for all keys, which the index tells by a jump for each: whoever should have called may be no more. */
+    callUpAll: `
+      WITH RECURSIVE lines (endpoint, function, key) AS (
+        (SELECT endpoint, function, key FROM ${calls}
+         WHERE ${IS_SET_ASIDE} AND $1 = (SELECT min(id) FROM ${processes} WHERE ended_at IS NULL)
+         ORDER BY endpoint, function, key LIMIT 1)
+        UNION ALL
+        SELECT next.* FROM lines AS line CROSS JOIN LATERAL (
+          SELECT endpoint, function, key FROM ${calls}
+          WHERE ${IS_SET_ASIDE} AND (endpoint, function, key) > (line.endpoint, line.function, line.key)
+          ORDER BY endpoint, function, key LIMIT 1) AS next),
+      ${callUp(schema, calls, keys)}`,
     keyHolders: `SELECT call FROM ${keys} WHERE holds AND call = ANY ($1::text[])`,
     forgetKeys: `
       DELETE FROM ${keys} AS line
@@ -624,7 +700,8 @@ function sqlOf(schema: string) {
 
     requestCancel: `
       WITH request AS (INSERT INTO ${cancellations} (call) VALUES ($1) ON CONFLICT DO NOTHING)
-      SELECT pg_notify('${schema}_' || owner, '') FROM ${calls} WHERE id = $1 AND finished_at IS NULL AND owner IS NOT NULL`,
+      SELECT pg_notify(CASE WHEN owner > 0 THEN '${schema}_' || owner ELSE '${schema}_free' END, '')
+      FROM ${calls} WHERE id = $1 AND finished_at IS NULL`,
     requestCancels: `
       INSERT INTO ${cancellations} (call) SELECT id FROM ${calls} WHERE id = ANY ($1::text[]) AND finished_at IS NULL
       ON CONFLICT DO NOTHING`,
