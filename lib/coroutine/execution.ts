@@ -155,6 +155,7 @@ export class Execution implements DurableRun, RunScope, Settling {
     const reason = new StaleRunError(`This run of ${this.fn.name} was given up: a newer request goes on with it.`);
     this.reply(refuse(reason, Status.TEMPORARY_ERROR));
     this.current.abort(reason);
+    this.context?.released();
   }
 
   /** Whether nothing but a distant timer lets the suspended function go on, I/O of its own aside. */

@@ -47,6 +47,8 @@ export interface RunContext {
   checkpoint(checkpoint: Checkpoint): Promise<void>;
   /** A suspended live instance has something to do (its own I/O came back): asks for a resume. Harmless at any time. */
   wake(): void;
+  /** This process has given up its live instance: a resume needs the state. Harmless at any time. */
+  released(): void;
 }
 
 /** What a run answers. */

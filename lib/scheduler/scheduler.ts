@@ -133,6 +133,7 @@ export class Scheduler {
   async cancel(id: DispatchId): Promise<boolean> {
     this.requireStarted();
     const { core } = this;
+    await core.sleepers.recall(id);
     const record = core.records.get(id);
     if (record === undefined || record.leaving) {
       const row = await core.store.get(id);
@@ -156,6 +157,7 @@ export class Scheduler {
    */
   async retry(id: DispatchId): Promise<void> {
     this.requireStarted();
+    await this.core.sleepers.recall(id);
     return this.core.parking.retry(id);
   }
 
@@ -195,7 +197,10 @@ export class Scheduler {
     if (!core.settings.run) return;
     core.active = true;
     core.parking.started();
-    for (const record of core.records.values()) core.readiness.evaluate(record);
+    for (const record of core.records.values()) {
+      core.readiness.evaluate(record);
+      core.sleepers.consider(record);
+    }
     core.retention.start();
     core.fleet?.start();
   }

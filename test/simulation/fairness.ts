@@ -9,6 +9,8 @@ import type { Trace } from './trace.js';
 const LONGEST_WAIT = 1_000;
 /** So long after the store has failed the scheduler may still leave it alone; milliseconds. */
 const STORE_PAUSE = 25_000;
+/** How long it may take to read a call that left memory until its time, on the slowest of disks; milliseconds. */
+const READING_TAKES = 5_000;
 /** From when a call may start until it is surely known to; milliseconds. */
 const SURELY = 5;
 /** While lower priorities have ready calls, of so many starts in a row one is for them, in turns … */
@@ -86,7 +88,7 @@ export class Fairness {
       const { call } = waiting;
       if (this.isHeld(call)) waiting.readySince = waiting.freeSince = now;
       else if (isFull || !this.isFree(call)) waiting.freeSince = now;
-      if (now - waiting.freeSince <= LONGEST_WAIT) continue;
+      if (now - waiting.freeSince <= LONGEST_WAIT || this.dueFor(call) <= LONGEST_WAIT) continue;
       if (this.storeIsShaky || this.hasSuspects || this.wasClockSet) waiting.freeSince = now;
       else this.trace.violate('a call is ready, there is a slot for it, and it is not started', call.header.id);
     }
@@ -119,6 +121,12 @@ export class Fairness {
   private isHeld({ header, progress }: LedgerCall): boolean {
     const { clients, wall } = this;
     return progress.dueAt > wall.now() || clients.hasCancelled(header.id) || clients.hasRetried(header.id);
+  }
+
+  /** For how long its time has come, and the scheduler surely has had it at hand. */
+  private dueFor({ header, progress }: LedgerCall): number {
+    const wasDelayed = progress.attempt === 0 && progress.dueAt > header.createdAt;
+    return this.wall.now() - progress.dueAt - (wasDelayed ? READING_TAKES : 0);
   }
 
   /** Whether neither the limit of its function nor its key are in the way. */
@@ -170,7 +178,7 @@ export class Fairness {
     const priorities: number[] = [];
     for (const { call, readySince } of this.waiting.values()) {
       const isPlain = call.header.key === '' && FUNCTIONS.get(call.function)?.concurrency === undefined;
-      const isDue = this.wall.now() - call.progress.dueAt >= SURELY && now - readySince >= SURELY;
+      const isDue = this.dueFor(call) >= SURELY && now - readySince >= SURELY;
       if (isPlain && isDue && !this.isHeld(call)) priorities.push(call.header.priority);
     }
     return priorities;

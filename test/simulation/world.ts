@@ -307,6 +307,7 @@ function optionsOf(chance: Chance, scarcity: Chance, isCrowded: boolean): WorldO
       cancelGrace: chance.pick([0, 1_000, 20_000]),
       retention: keeps,
       purgeInterval: keeps / 3,
+      longSleep: scarcity.pick([1, 600, 60_000]),
     },
     replay: chance.happens(0.25) ? 'always' : 'live',
     maxLive: chance.happens(0.25) ? chance.whole(1, 4) : undefined,

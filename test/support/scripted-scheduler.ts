@@ -99,6 +99,8 @@ export class ScriptedScheduler {
   /** Polls in all, over all calls. */
   polls = 0;
   checkpoints = 0;
+  /** Live instances that were given up. */
+  released = 0;
   runs = 0;
   readonly finished = new Map<string, Finished>();
   readonly statuses: Status[] = [];
@@ -303,6 +305,7 @@ export class ScriptedScheduler {
           call.woken = true;
           call.notify?.();
         },
+        released: () => void this.released++,
       },
     };
   }

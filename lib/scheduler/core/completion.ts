@@ -72,7 +72,7 @@ export class Completion {
     for (const child of record.children ?? []) child.parent = undefined;
     record.children = undefined;
     record.branches = undefined;
-    core.intake.noteFinished(header.id);
+    core.intake.noteLeft(header.id);
     const { state, status, result } = finished;
     if (header.parentId === '' || core.waits.isAwaited(header.id))
       core.waits.settle({ id: header.id, rootId: header.rootId, state, status, result });

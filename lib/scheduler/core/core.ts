@@ -24,6 +24,7 @@ import { CallRecord } from './record.js';
 import type { Run, RunHost } from './run.js';
 import { Retention } from './retention.js';
 import { Runs } from './runs.js';
+import { Sleepers } from './sleepers.js';
 import { Timers } from './timers.js';
 import { Waits } from './waits.js';
 
@@ -45,7 +46,7 @@ export class Core implements CommitHost, RunHost {
   readonly log: SchedulerLog;
   readonly settings: Settings;
 
-  /** Every unfinished call, and those whose end is being committed. */
+  /** Every unfinished call, and those whose end is being committed; without those that have left memory to sleep. */
   readonly records = new Map<DispatchId, CallRecord>();
   /** Whether calls are run: not before the start is done, not once the stop has begun. */
   active = false;
@@ -78,6 +79,7 @@ export class Core implements CommitHost, RunHost {
   readonly outage = new Outage(this);
   readonly intake = new Intake(this);
   readonly retention = new Retention(this);
+  readonly sleepers: Sleepers;
   /** Where other processes share the store. */
   readonly fleet: Fleet | undefined;
 
@@ -92,6 +94,7 @@ export class Core implements CommitHost, RunHost {
     this.log = parts.log;
     this.settings = settingsOf(options);
     this.payloads = new Payloads(this.settings.payloadMemory);
+    this.sleepers = new Sleepers(this);
     this.timers = new Timers(this.clock, (record) => this.readiness.due(record));
     this.fleet = isShared(this.store) ? new Fleet(this, this.store) : undefined;
   }
@@ -100,6 +103,11 @@ export class Core implements CommitHost, RunHost {
   add(record: CallRecord): void {
     this.records.set(record.id, record);
     record.fn.calls += 1;
+  }
+
+  /** Whether the call has not ended, and is this process's. */
+  isUnfinished(id: DispatchId): boolean {
+    return this.records.has(id) || this.sleepers.has(id);
   }
 
   /** Does what is put off to the end of this turn of the event loop. */
@@ -133,6 +141,7 @@ export class Core implements CommitHost, RunHost {
       record.speculative = false;
       this.delivery.trim(record);
       this.readiness.evaluate(record);
+      this.sleepers.consider(record);
     }
     for (const record of batch.cancelled) this.cancellation.signal(record);
     this.admission.requestPump();
@@ -150,6 +159,10 @@ export class Core implements CommitHost, RunHost {
     this.readiness.wake(run);
   }
 
+  released(run: Run): void {
+    this.readiness.released(run);
+  }
+
   private turn(): void {
     this.turnRequested = false;
     if (!this.outage.isPaused || this.commits.isAwaited) this.commits.flush();
@@ -161,11 +174,11 @@ export class Core implements CommitHost, RunHost {
   /** Each step towards idleness requests a turn, so it is enough to look at the end of one. */
   private checkIdle(): void {
     if (this.idlers.length === 0 || this.turnRequested) return;
-    const { commits, admission, outage, nativeWaits } = this;
+    const { commits, admission, outage, nativeWaits, sleepers } = this;
     // While the store is given time to recover, what is ready or unwritten waits for nothing but the clock.
     const isWritten = commits.isIdle || (outage.isPaused && commits.isResting);
     const hasShares = this.fleet === undefined || (this.fleet.keys.isIdle && this.fleet.slots.isIdle);
-    if (isWritten && admission.isIdle && !nativeWaits.isLooking && hasShares) this.endIdling();
+    if (isWritten && admission.isIdle && !nativeWaits.isLooking && sleepers.isIdle && hasShares) this.endIdling();
   }
 
   /** Nobody is to wait for idleness any more. */

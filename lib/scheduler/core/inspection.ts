@@ -28,6 +28,9 @@ export class Inspection {
       else
         counts[progress.state === 'suspended' || progress.state === 'incompatible' ? progress.state : 'delayed'] += 1;
     }
+    const { delayed, suspended } = this.core.sleepers.counts;
+    counts.delayed += delayed;
+    counts.suspended += suspended;
     return { ...counts, storeFails: this.core.outage.isPaused };
   }
 
@@ -72,6 +75,7 @@ export class Inspection {
     if (target.endpoint === NATIVE_ENDPOINT) return 'results';
     if (progress.state === 'pending' && progress.dueAt > now) return 'time';
     if (record === undefined && isSetAside) return 'key';
+    if (this.core.sleepers.has(header.id)) return 'time';
     if (record === undefined && this.core.fleet?.isNowhere(target.endpoint, target.function)) return 'function';
     if (record === undefined || this.core.readiness.isDue(record, now)) return this.turnOf(record, now);
     return record.outstanding + record.undelivered > 0 ? 'results' : 'time';

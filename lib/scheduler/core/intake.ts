@@ -37,7 +37,7 @@ export class Intake {
   /** Dispatches that are asking the store for the ids they were given. */
   private lookUps = 0;
   /** Calls that left memory since the first of these began, so that its answer from the store may be outdated. */
-  private readonly finishedMeanwhile = new Set<DispatchId>();
+  private readonly leftMeanwhile = new Set<DispatchId>();
   /** Calls for other processes, until they are in the store. */
   private readonly givenAway = new Set<DispatchId>();
 
@@ -69,8 +69,8 @@ export class Intake {
     return ids;
   }
 
-  noteFinished(id: DispatchId): void {
-    if (this.lookUps > 0) this.finishedMeanwhile.add(id);
+  noteLeft(id: DispatchId): void {
+    if (this.lookUps > 0) this.leftMeanwhile.add(id);
   }
 
   private async make(calls: readonly NewCall[], accept: Accept): Promise<DispatchId[]> {
@@ -93,7 +93,7 @@ export class Intake {
     this.lookUps += 1;
     try {
       for (;;) {
-        const finishedBefore = new Set(this.finishedMeanwhile);
+        const leftBefore = new Set(this.leftMeanwhile);
         const known = await this.lookUp(calls);
         const isReserved = await this.isReserved(calls, known);
         calls.forEach(({ id = '' }, index) => {
@@ -101,7 +101,7 @@ export class Intake {
           if (call !== undefined) accept(call, index);
         });
         const isNews = ({ id = '' }: NewCall): boolean =>
-          !known.has(id) && (this.isBeingMade(id) || (this.finishedMeanwhile.has(id) && !finishedBefore.has(id)));
+          !known.has(id) && (this.isBeingMade(id) || (this.leftMeanwhile.has(id) && !leftBefore.has(id)));
         if (isReserved) {
           await this.pause(pause);
           pause = Math.min(LONGEST_PAUSE, pause * 2);
@@ -113,7 +113,7 @@ export class Intake {
       }
     } finally {
       this.lookUps -= 1;
-      if (this.lookUps === 0) this.finishedMeanwhile.clear();
+      if (this.lookUps === 0) this.leftMeanwhile.clear();
     }
   }
 

@@ -46,18 +46,19 @@ export class NativeWaits {
     const held = core.payloads.takeInput(record);
     const input = held === undefined ? await core.store.input(record.id) : held;
     const id = idIn(input ?? undefined);
-    if (core.records.has(id)) return this.listen(record, id);
+    if (core.isUnfinished(id)) return this.listen(record, id);
     const found = await core.waits.lookUp(id);
     if (typeof found === 'object') return this.settle(record, found);
     // It is another process's, or began again while the store was asked.
-    if (found === 'elsewhere' || core.records.has(id)) return this.listen(record, id);
+    if (found === 'elsewhere' || core.isUnfinished(id)) return this.listen(record, id);
     this.notFound(record, id);
   }
 
   private listen(record: CallRecord, id: string): void {
-    const { waits, records } = this.core;
-    const target = records.get(id);
-    if (target && !isVisible(record, target.header.rootId)) return this.notFound(record, id);
+    const { waits, records, sleepers } = this.core;
+    // Only roots sleep outside of memory.
+    const root = sleepers.has(id) ? id : records.get(id)?.header.rootId;
+    if (root !== undefined && !isVisible(record, root)) return this.notFound(record, id);
     waits.add(id, {
       settle: (outcome) => this.settle(record, outcome),
       fail: () => this.notFound(record, id),

@@ -52,6 +52,8 @@ export interface SchedulerOptions {
   readonly purgeInterval?: Milliseconds;
   /** Bytes of inputs and results that are held in memory until they are needed; more are read back. Default 64 MiB. */
   readonly payloadMemory?: number;
+  /** Calls that sleep for longer are left to the store until then. Default 60,000 ms. */
+  readonly longSleep?: Milliseconds;
 }
 
 export type Settings = Required<Omit<SchedulerOptions, 'retry'>> & { readonly retry: RetryPolicy };
@@ -68,6 +70,7 @@ export function settingsOf(options: SchedulerOptions): Settings {
     retention: options.retention ?? 7 * 24 * 3_600_000,
     purgeInterval: options.purgeInterval ?? 300_000,
     payloadMemory: options.payloadMemory ?? 64 * 1024 * 1024,
+    longSleep: options.longSleep ?? 60_000,
   };
 }
 

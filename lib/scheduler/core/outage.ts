@@ -62,6 +62,11 @@ export class Outage {
     this.pause(`could not read: ${messageOf(error)}`);
   }
 
+  /** The store could not read a call that left memory. */
+  recallFailed(error: unknown): void {
+    this.pause(`could not read: ${messageOf(error)}`);
+  }
+
   marksFailed(error: unknown): void {
     if (this.marksReported) return;
     this.marksReported = true;

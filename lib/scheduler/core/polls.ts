@@ -87,7 +87,7 @@ export class Polls {
     }
     core.runs.end(run);
     core.commits.touch(record);
-    record.warm = run.extended;
+    record.warm = run.extended && !run.isReleased;
     record.suspendedBy = run.fence;
     record.woken = run.woken;
     if (run.cancelled) record.told = true;

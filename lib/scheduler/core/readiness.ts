@@ -114,6 +114,14 @@ export class Readiness {
     }
   }
 
+  /** The live instance that was to go on is given up: the call goes on from its state. */
+  released(run: Run): void {
+    const { record } = run;
+    if (record.fence !== run.fence) return;
+    record.warm = false;
+    this.core.sleepers.consider(record);
+  }
+
   /**
    * PROTOCOL, a run, rule 2: results that are still outstanding count, so that asking for more than will ever come is no
    * way to wait for ever. Where nothing at all is left to wait for, the function has to find out itself.

@@ -68,6 +68,16 @@ function restore(
   input: Any | undefined,
   earlier: { readonly wasRunning: boolean; readonly hasKey: boolean },
 ): void {
+  const record = restoreCall(core, row);
+  if (record.progress.state === 'incompatible') core.parking.remember(record);
+  if (input && !record.hasState) core.payloads.holdInput(record, input);
+  core.keys.restore(record, earlier);
+  const parent = core.records.get(record.header.parentId);
+  if (parent) adoptChild(parent, record);
+}
+
+/** Takes a call into memory as the store has it. */
+export function restoreCall(core: Core, row: CallRow): CallRecord {
   const { header, target, progress, position, foreignState } = row;
   const fn = core.functions.entry(target.endpoint, target.function);
   const record = new CallRecord(header, fn, target.version, progress);
@@ -76,12 +86,8 @@ function restore(
   record.code = row.code;
   record.inboxEnd = progress.delivered;
   if (record.hasState) record.highestCorrelation = undefined;
-  if (progress.state === 'incompatible') core.parking.remember(record);
-  if (input && !record.hasState) core.payloads.holdInput(record, input);
   core.add(record);
-  core.keys.restore(record, earlier);
-  const parent = core.records.get(header.parentId);
-  if (parent) adoptChild(parent, record);
+  return record;
 }
 
 function countCrash(core: Core, record: CallRecord): void {

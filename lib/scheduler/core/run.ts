@@ -8,6 +8,7 @@ import type { CallRecord } from './record.js';
 export interface RunHost {
   checkpoint(run: Run, checkpoint: Checkpoint): Promise<void>;
   wake(run: Run): void;
+  released(run: Run): void;
 }
 
 /** One run of a call, from its start to its answer. It is the context that extended endpoints get. */
@@ -27,6 +28,8 @@ export class Run implements RunContext {
   lastPlace: number;
   /** Its live instance has asked for a resume before its answer was committed. */
   woken = false;
+  /** Its live instance is given up. */
+  isReleased = false;
   /** A poll of it is being looked into: its answer is there, and not yet applied. */
   answered = false;
 
@@ -73,5 +76,10 @@ export class Run implements RunContext {
 
   wake(): void {
     this.host.wake(this);
+  }
+
+  released(): void {
+    this.isReleased = true;
+    this.host.released(this);
   }
 }

@@ -34,11 +34,11 @@ export class Waits {
   async wait(id: DispatchId, { timeout, signal }: WaitOptions): Promise<CallOutcome> {
     signal?.throwIfAborted();
     // Where processes share the store, all that is waited for in a turn is looked up together.
-    if (this.core.fleet === undefined && !this.core.records.has(id)) {
+    if (this.core.fleet === undefined && !this.core.isUnfinished(id)) {
       const found = this.recent.get(id) ?? (await this.lookUp(id));
       if (typeof found === 'object') return found;
       // It began again while the store was asked.
-      if (found === undefined && !this.core.records.has(id)) throw unknownCall(id);
+      if (found === undefined && !this.core.isUnfinished(id)) throw unknownCall(id);
     }
     return new Promise<CallOutcome>((resolve, reject) => {
       const { core } = this;

@@ -781,4 +781,5 @@ test('of the functions that sleep for long a thousand are kept, and all of them 
   expect(slept).toEqual(Array.from({ length: 1_100 }, (_, n) => n));
   // With the one that counts, and the one that waits for all of them.
   expect(live).toBe(1_002);
+  expect(made.scheduler.released).toBe(100);
 });
