@@ -98,6 +98,8 @@ export type Mutation =
       readonly progress: CallProgress;
       /** Only in a `SharedStore`, for the call that a branch begins with: any process may claim it. Default: it is this process's. */
       readonly free?: boolean;
+      /** Its id was given: others may make a call under it at the same time. */
+      readonly given?: boolean;
     }
   | { readonly type: 'progress'; readonly id: DispatchId; readonly progress: CallProgress }
   /** A tail call or a restart: the target is replaced (where given), the journal removed. */
@@ -524,6 +526,10 @@ export class StoreOutdatedError extends StoreError {
 /** A call with that id is in the store already: in a `SharedStore` another process may have made it. Nothing of the commit was stored. */
 export class StoreConflictError extends StoreError {
   override readonly name = 'StoreConflictError';
+}
+/** A call with that id may be about to be in the store: someone else's transaction that makes one is open. Nothing of the commit was stored. */
+export class StoreReservedError extends StoreError {
+  override readonly name = 'StoreReservedError';
 }
 /** The file is not a store of ours, is damaged, or was written by a newer version. */
 export class StoreCorruptError extends StoreError {

@@ -14,7 +14,7 @@ import {
   type DispatchModuleOptions,
   type DispatchTransaction,
 } from '../../lib/index.js';
-import { migrate } from '../../lib/scheduler/index.js';
+import { migrate, PostgresStore } from '../../lib/scheduler/index.js';
 import { until } from '../support/fleet.js';
 import { schemaOf, TestDatabase } from '../support/postgres.js';
 
@@ -361,6 +361,48 @@ describe('an idempotency key in a transaction', () => {
       .with({ idempotencyKey: 'k' })
       .dispatch(shop.remind, 1)
       .finally(() => (hasEnded = true));
+    for (let n = 0; n < 20; n++) await client.dispatch(shop.remind, n);
+    await client.with({ idempotencyKey: 'another' }).dispatch(shop.remind, 1);
+    expect(hasEnded).toBe(false);
+    await open.query(end);
+    open.release();
+    expect(await waiting).toBe(id);
+    expect((await client.list()).calls).toHaveLength(22);
+  });
+});
+
+describe('an idempotency key that a transaction takes while a dispatch is about to make its call', () => {
+  /** What happens between the look whether a key is free and the commit of its call. */
+  class InterruptedStore extends PostgresStore {
+    interrupt: (() => Promise<void>) | undefined;
+
+    override async reserved(ids: readonly string[]): Promise<string[]> {
+      const found = await super.reserved(ids);
+      const { interrupt } = this;
+      this.interrupt = undefined;
+      await interrupt?.();
+      return found;
+    }
+  }
+
+  it.each([
+    ['has its call when that one is committed', 'COMMIT'],
+    ['is made when that one is rolled back', 'ROLLBACK'],
+  ])('lets other calls of the process go on, and the dispatch %s', async (_, end) => {
+    const store = new InterruptedStore(url);
+    const { client, shop } = await start({ store, run: false });
+    const open = await pool.connect();
+    await open.query('BEGIN');
+    const taken = new Promise<string>((resolve) => {
+      store.interrupt = async () =>
+        resolve(await client.with({ transaction: open, idempotencyKey: 'k' }).dispatch(shop.remind, 1));
+    });
+    let hasEnded = false;
+    const waiting = client
+      .with({ idempotencyKey: 'k' })
+      .dispatch(shop.remind, 1)
+      .finally(() => (hasEnded = true));
+    const id = await taken;
     for (let n = 0; n < 20; n++) await client.dispatch(shop.remind, n);
     await client.with({ idempotencyKey: 'another' }).dispatch(shop.remind, 1);
     expect(hasEnded).toBe(false);

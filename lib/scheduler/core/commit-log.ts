@@ -108,11 +108,12 @@ export class CommitLog {
     return record.batch < (this.writing ?? this.current).sequence;
   }
 
-  create(record: CallRecord, input: Any | undefined): void {
+  /** @param given see the mutation */
+  create(record: CallRecord, input: Any | undefined, given = false): void {
     this.appear(record);
     const { header, progress, fn, version } = record;
     const target = { endpoint: fn.endpoint, function: fn.name, version, input };
-    this.add({ type: 'create', header, target, progress });
+    this.add({ type: 'create', header, target, progress, given });
   }
 
   /** A child that any process may claim. */
@@ -145,8 +146,8 @@ export class CommitLog {
   }
 
   /** A root that is not for this process: any other may claim it. */
-  createFree(header: CallHeader, target: CallTarget, progress: CallProgress): void {
-    this.add({ type: 'create', header, target, progress, free: true });
+  createFree(header: CallHeader, target: CallTarget, progress: CallProgress, given = false): void {
+    this.add({ type: 'create', header, target, progress, free: true, given });
   }
 
   /** A finished call begins again. */

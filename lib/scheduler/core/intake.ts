@@ -2,6 +2,7 @@ import { InvalidArgumentError } from '../../errors/index.js';
 import {
   isJoining,
   StoreConflictError,
+  StoreReservedError,
   type CallerTransaction,
   type CallHeader,
   type CallProgress,
@@ -46,12 +47,16 @@ export class Intake {
   async dispatch(calls: readonly NewCall[], accept: Accept): Promise<DispatchId[]> {
     for (const call of calls) this.validate(call);
     acceptTwins(calls, accept);
-    for (let attempt = 1; ; attempt++) {
+    let conflicts = 0;
+    for (;;) {
       try {
         return await this.make(calls, accept);
       } catch (error) {
+        // What has the id is waited for outside of commits, where it holds up nobody else.
+        if (error instanceof StoreReservedError) continue;
         // Another process made a call with an id that is given here, or one that shares the commit: now it is known.
-        if (!(error instanceof StoreConflictError) || attempt === CONFLICT_ATTEMPTS) throw error;
+        conflicts += 1;
+        if (!(error instanceof StoreConflictError) || conflicts === CONFLICT_ATTEMPTS) throw error;
       }
     }
   }
@@ -166,14 +171,14 @@ export class Intake {
       const record = new CallRecord(header, fn, call.version ?? '', progress);
       core.add(record);
       core.payloads.holdInput(record, call.input);
-      core.commits.create(record, call.input);
+      core.commits.create(record, call.input, call.id !== undefined);
       return id;
     });
   }
 
   private giveAway(header: CallHeader, call: NewCall, progress: CallProgress): void {
     this.givenAway.add(header.id);
-    this.core.commits.createFree(header, targetOf(call), progress);
+    this.core.commits.createFree(header, targetOf(call), progress, call.id !== undefined);
   }
 
   private freeRoot(call: NewCall, now: Timestamp): CreateMutation {

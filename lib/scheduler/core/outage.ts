@@ -1,6 +1,6 @@
 import { CancelledError } from '../../errors/index.js';
 import { Branch } from './branches.js';
-import { StoreConflictError, type DispatchId } from '../store.js';
+import { StoreConflictError, StoreReservedError, type DispatchId } from '../store.js';
 import type { Batch } from './commit-log.js';
 import type { Core } from './core.js';
 import type { CallRecord } from './record.js';
@@ -42,8 +42,9 @@ export class Outage {
     for (const batch of batches) this.takeBack(batch);
     // Whoever hears of it may go on at once, which is safe only now.
     for (const id of this.unmade.splice(0)) this.core.waits.forget(id);
-    // Another process was first with an id: that is no outage, and all else is made again at once.
-    if (error instanceof StoreConflictError && this.core.fleet) return this.resume();
+    // Someone else was first with an id: that is no outage, and all else is made again at once.
+    const isContended = error instanceof StoreConflictError || error instanceof StoreReservedError;
+    if (isContended && this.core.fleet) return this.resume();
     this.pause(`could not write: ${messageOf(error)}`);
   }
 

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from '../../../errors/index.js';
-import { StoreCorruptError, StoreError, StoreWriteError } from '../../store.js';
+import { StoreCorruptError, StoreError, StoreReservedError, StoreWriteError } from '../../store.js';
 import { DamagedError } from '../call.codes.js';
 
 /** What the server says about a statement that failed (https://www.postgresql.org/docs/current/protocol-error-fields.html). */
@@ -13,6 +13,7 @@ const SqlState = {
   FAILED_TRANSACTION: '25P02',
   READ_ONLY_TRANSACTION: '25006',
   UNIQUE_VIOLATION: '23505',
+  LOCK_NOT_AVAILABLE: '55P03',
   INSUFFICIENT_PRIVILEGE: '42501',
   UNDEFINED_TABLE: '42P01',
   UNDEFINED_COLUMN: '42703',
@@ -65,6 +66,11 @@ export function storeError(error: unknown, store: string): StoreError {
       return new StoreError(`The store ${store} cannot be opened: ${why}. Correct the address in DISPATCH_STORE.`, {
         cause: error,
       });
+    case SqlState.LOCK_NOT_AVAILABLE:
+      return new StoreReservedError(
+        `The store ${store} did not take a commit: a transaction that makes a call with the same id is open. Nothing of it was stored.`,
+        { cause: error },
+      );
     case SqlState.UNDEFINED_TABLE:
     case SqlState.UNDEFINED_COLUMN:
     case SqlState.INVALID_SCHEMA_NAME:

@@ -48,9 +48,12 @@ export class MutationWriter {
     }
     const cleared = changes.filter((change) => change.clearsJournal);
     if (cleared.length > 0) send(statements.clearJournals, [arrays.texts(idsOf(cleared))]);
+    const mayWait = created.some(({ create }) => create?.given);
+    if (mayWait) send(statements.waitShortly, []);
     const { fresh, others } = byFreshness(created);
     if (fresh.length > 0) send(statements.createRoots, [owner, ...columnsOfRoots(fresh)], fresh.length);
     if (others.length > 0) send(statements.create, [owner, ...columnsOfNew(others, arrays.bytes)], others.length);
+    if (mayWait) send(statements.wait, []);
     if (changed.length > 0) send(statements.change, [owner, ...columnsOfChanged(changed)], changed.length);
     if (ended.length > 0) send(statements.finish, [owner, ...columnsOfFinished(ended)], ended.length);
     const retargeted = changed.filter((change) => change.target !== undefined);

@@ -265,6 +265,9 @@ export const OFFERED = 'offered ';
 /** Locks of all keys together, and of all functions, so that a transaction does not need one for each. */
 const LOCKS = 256;
 
+/** How long new calls wait for others under the same ids, in milliseconds: all other commits of the process wait with them. */
+const LONGEST_WAIT = 250;
+
 /** Locks of all ids that are given: so many a transaction of the application has at most. */
 const ID_LOCKS = 1024;
 
@@ -382,6 +385,9 @@ function sqlOf(schema: string) {
     tellFunctions: `SELECT pg_notify('${schema}_free', 'functions')`,
     others: `SELECT count(*) FROM ${processes} WHERE runs AND ended_at IS NULL AND id <> $1`,
 
+    /** An insert waits for whoever is about to make a call with its id; and that may be a transaction of an application, open for long. */
+    waitShortly: `SET LOCAL lock_timeout = ${LONGEST_WAIT}`,
+    wait: 'SET LOCAL lock_timeout TO DEFAULT',
     create: `${insertInto(calls, 'CASE WHEN NOT free THEN $1::bigint END', '')} ON CONFLICT (id) DO NOTHING`,
     /** The same for roots that have not begun, which most calls are when they are made. */
     createRoots: `
