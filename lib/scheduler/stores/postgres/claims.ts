@@ -41,9 +41,9 @@ export class Claims {
   private claimOnce(limit: number, functions: ClaimableFunctions | undefined): Promise<Recovery | 'set aside'> {
     const { committer } = this.parts;
     return committer.inTurn(async (connection) => {
-      await connection.query('BEGIN');
+      const begun = connection.query('BEGIN');
       try {
-        const { ids, isWithoutSome } = await this.findHeads(connection, limit, functions);
+        const [{ ids, isWithoutSome }] = await Promise.all([this.findHeads(connection, limit, functions), begun]);
         if (ids.length > 0) return await this.takeOver(connection, ids);
         if (!isWithoutSome) {
           await connection.query('ROLLBACK');
@@ -71,7 +71,8 @@ export class Claims {
     const look = async (statement: Statement, values: readonly SqlValue[] = []): Promise<void> => {
       if (found.size >= limit) return;
       const { rows } = await connection.run(statement, [limit - found.size, ...values]);
-      for (const row of rows) {
+      // Those that are looked for together may be too many together.
+      for (const row of rows.slice(0, limit - found.size)) {
         found.add(text(row[0]));
         keys.push(...keyOf(row));
       }
@@ -82,29 +83,35 @@ export class Claims {
     if (found.size === 0) await look(statements.claimAnyHeads, fair);
     const aside = keys.length === 0 ? [] : await keyLines.setAside(connection, keys);
     for (const id of aside) found.delete(id);
-    await look(statements.claimCancelled);
-    await look(statements.claimExpired);
-    await look(statements.claimEndedHeads);
+    await Promise.all([
+      look(statements.claimCancelled),
+      look(statements.claimExpired),
+      look(statements.claimEndedHeads),
+    ]);
     return { ids: [...found], isWithoutSome: aside.length > 0 };
   }
 
   private async takeOver(connection: Connection, heads: readonly DispatchId[]): Promise<Recovery> {
     const { statements, committer, process } = this.parts;
     const branches = arrays.texts(heads);
-    await committer.fence(connection);
-    const taken = await connection.run(statements.takeOver, [process, branches]);
+    const [, taken, undelivered, others] = await Promise.all([
+      committer.fence(connection),
+      connection.run(statements.takeOver, [process, branches]),
+      connection.run(statements.undeliveredInBranches, [process, branches]),
+      connection.run(statements.branchesOfBranches, [process, branches]),
+    ]);
     const rows = [...taken.rows].sort((a, b) => number(a[0]) - number(b[0]));
     const calls = rows.map(callRow);
     const ids = arrays.texts(calls.map(({ header }) => header.id));
-    const undelivered = await connection.run(statements.undeliveredInBranches, [process, branches]);
-    const others = await connection.run(statements.branchesOfBranches, [process, branches]);
-    const inFlight = await connection.run(statements.inFlight, [ids]);
     const keyed = calls.flatMap(({ header }) => (header.key === '' ? [] : header.id));
-    const holders = keyed.length === 0 ? [] : (await connection.run(statements.keyHolders, [arrays.texts(keyed)])).rows;
+    const [inFlight, holders] = await Promise.all([
+      connection.run(statements.inFlight, [ids]),
+      keyed.length === 0 ? undefined : connection.run(statements.keyHolders, [arrays.texts(keyed)]),
+    ]);
     await committer.end(connection);
     return {
       calls,
-      withKey: holders.map((row) => text(row[0])),
+      withKey: holders?.rows.map((row) => text(row[0])) ?? [],
       inputs: inputsOf(rows),
       undelivered: undelivered.rows.map(undeliveredOf),
       inFlight: inFlight.rows.map((row) => text(row[0])),
