@@ -393,6 +393,8 @@ export class Fleet implements SharedStoreListener {
       try {
         await store.rejoin();
         core.active = core.settings.run && this.isOpen;
+        // It ends where it comes to its turn meanwhile.
+        if (core.active) core.retention.start();
         break;
       } catch {
         await new Promise<void>((resolve) => core.clock.at(core.clock.now() + pause, resolve));

@@ -41,7 +41,7 @@ export class Outage {
     }
     for (const batch of batches) this.takeBack(batch);
     // Whoever hears of it may go on at once, which is safe only now.
-    for (const id of this.unmade.splice(0)) this.core.waits.forget(id);
+    for (const id of this.unmade.splice(0)) this.unmake(id);
     // Someone else was first with an id: that is no outage, and all else is made again at once.
     const isContended = error instanceof StoreConflictError || error instanceof StoreReservedError;
     if (isContended && this.core.fleet) return this.resume();
@@ -125,6 +125,13 @@ export class Outage {
     // The process may still hold an instance of it, which asks for a resume.
     record.warm = false;
     this.unmade.push(record.id);
+  }
+
+  /** Nobody waits for it any more, unless another process has made it. */
+  private unmake(id: DispatchId): void {
+    const { fleet, waits } = this.core;
+    if (fleet === undefined) waits.forget(id);
+    else if (waits.isAwaited(id)) waits.watchElsewhere(id);
   }
 
   private pause(what: string): void {

@@ -58,7 +58,11 @@ async function takeIn(
   }
   if (inFlight.length === 0) return;
   await core.commits.durable();
-  core.store.markRunning([], inFlight);
+  // Those that run again by now have their marks anew.
+  core.store.markRunning(
+    [],
+    inFlight.filter((id) => core.records.get(id)?.run === undefined),
+  );
 }
 
 /** Parents come before their children: rows are in the order of creation. */
