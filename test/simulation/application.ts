@@ -3,6 +3,7 @@ import { CoroutineRuntime, type DurableFunction, type FunctionLookup } from '../
 import { RunRequestSchema, RunResponseSchema, type RunRequest } from '../../lib/gen/dispatch/sdk/v1/function_pb.js';
 import type { FunctionRunner, RunAnswer, RunContext } from '../../lib/protocol/index.js';
 import type { FunctionPolicy } from '../../lib/scheduler/index.js';
+import type { EventQueue } from './event-queue.js';
 import { Hearing } from './hearing.js';
 import { FOR_EVER, Interpreter, type Application } from './interpreter.js';
 import { Life, silence } from './life.js';
@@ -11,6 +12,14 @@ import type { Outcome } from './oracle.js';
 import { FUNCTIONS, REMOTE, type Home, type Program } from './programs.js';
 import { SimulatedClock } from './simulated-clock.js';
 import type { World } from './world.js';
+
+/** What an application's process is in. */
+export interface ApplicationWorld extends Pick<
+  World,
+  'chance' | 'options' | 'programs' | 'effects' | 'ledger' | 'trace' | 'wall'
+> {
+  readonly queue: Pick<EventQueue, 'now' | 'schedule'>;
+}
 
 const log = { debug: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -24,7 +33,7 @@ export class SimulatedApplication implements Application, FunctionLookup, Functi
   private readonly incarnations = new Map<string, number>();
 
   constructor(
-    private readonly world: World,
+    private readonly world: ApplicationWorld,
     readonly home: Home,
     readonly changed: boolean,
     readonly life: Life,
@@ -106,7 +115,7 @@ export class SimulatedApplication implements Application, FunctionLookup, Functi
 export class RemoteApplication implements Endpoint {
   private application: SimulatedApplication;
 
-  constructor(private readonly world: World) {
+  constructor(private readonly world: ApplicationWorld) {
     this.application = this.deploy(false);
   }
 

@@ -1,9 +1,20 @@
 import { NotFoundError } from '../../lib/errors/index.js';
 import type { CallOutcome, DispatchId } from '../../lib/scheduler/index.js';
 import { pack } from '../../lib/values/index.js';
-import type { Clients } from './ledger.js';
+import type { Clients, Ledger } from './ledger.js';
 import type { Root } from './programs.js';
+import type { SchedulerProcess } from './scheduler-process.js';
 import type { World } from './world.js';
+
+/** What clients have to do with. */
+export interface ClientWorld extends Pick<
+  World,
+  'programs' | 'queue' | 'chance' | 'faults' | 'trace' | 'wall' | 'strain'
+> {
+  readonly ledger: Ledger;
+  /** The one that they reach now, if they reach any. */
+  readonly process: Pick<SchedulerProcess, 'scheduler' | 'life'> | undefined;
+}
 
 interface Dispatched {
   readonly root: Root;
@@ -21,7 +32,7 @@ export class Client implements Clients {
   private readonly cancelled = new Set<DispatchId>();
   private readonly retried = new Set<DispatchId>();
 
-  constructor(private readonly world: World) {
+  constructor(private readonly world: ClientWorld) {
     this.dispatched = world.programs.roots.map((root) => ({ root, sent: 0, ids: new Set() }));
   }
 
@@ -139,7 +150,8 @@ export class Client implements Clients {
           if (!process.life.isAlive || !isCancelled) return;
           const call = ledger.calls.get(id);
           const isMarked = call?.progress.cancelBy !== undefined || call?.finished !== undefined || call === undefined;
-          trace.check(isMarked, 'a call was said to be cancelled, and that is not recorded', id);
+          const isRecorded = isMarked || ledger.isToBeCancelled(id);
+          trace.check(isRecorded, 'a call was said to be cancelled, and that is not recorded', id);
         },
         () => undefined,
       );

@@ -4,7 +4,6 @@ import type { DispatchId } from '../../lib/scheduler/index.js';
 import type { Ledger, LedgerCall } from './ledger.js';
 import { FUNCTIONS, LOCAL } from './programs.js';
 import type { WallClock } from './simulated-clock.js';
-import type { Disk } from './simulated-store.js';
 import type { Trace } from './trace.js';
 import type { WorldOptions } from './world.js';
 
@@ -12,9 +11,15 @@ import type { WorldOptions } from './world.js';
 const READING_TAKES = 15_000;
 
 /** A call that has begun: what it has of a key is given up when it ends, or becomes a call of another function. */
-interface Holder {
+export interface Holder {
   readonly function: string;
   readonly ends: number;
+}
+
+/** Which calls the store knows to run, or could not be told of. */
+interface Marks {
+  readonly marks: Pick<ReadonlySet<DispatchId>, 'has'>;
+  readonly unmarked: Pick<ReadonlySet<DispatchId>, 'has'>;
 }
 
 interface RunInFlight {
@@ -25,15 +30,15 @@ interface RunInFlight {
 /** Looks at each run that a scheduler sends, and counts those in flight. */
 export class Inspector {
   private readonly inFlight = new Map<DispatchId, RunInFlight>();
-  /** Calls with a key that have begun. */
-  private readonly holders = new Map<DispatchId, Holder>();
 
   constructor(
     private readonly ledger: Ledger,
-    private readonly disk: Disk,
+    private readonly disk: Marks,
     private readonly trace: Trace,
     private readonly limits: Pick<WorldOptions['scheduler'], 'concurrency' | 'endpoints'>,
     private readonly wall: WallClock,
+    /** Calls with a key that have begun: where there are several processes, of all of them. */
+    private readonly holders = new Map<DispatchId, Holder>(),
   ) {
     for (const call of ledger.calls.values()) if (this.hasBegun(call)) this.hold(call);
   }
@@ -62,6 +67,11 @@ export class Inspector {
     };
     signal.addEventListener('abort', end, { once: true });
     return end;
+  }
+
+  /** How many runs of the function are in flight. */
+  countOf(endpoint: string, name: string): number {
+    return [...this.inFlight.values()].filter((run) => run.endpoint === endpoint && run.function === name).length;
   }
 
   /** Calls that are being run. */

@@ -5,6 +5,8 @@ import type { CallResult } from '../../lib/gen/dispatch/sdk/v1/call_pb.js';
 import { JournalSchema, type Delivery } from '../../lib/gen/nestjs_dispatch/v1/journal_pb.js';
 import {
   NATIVE_ENDPOINT,
+  UNPLACED,
+  type BranchChanges,
   type CallHeader,
   type CallProgress,
   type DispatchId,
@@ -66,7 +68,7 @@ export class Ledger {
     private readonly clients: Clients,
     private readonly wall: WallClock,
     private readonly retention: number,
-    private readonly casualties: Casualties,
+    private readonly casualties: Pick<Casualties, 'count'>,
   ) {}
 
   oracle: Oracle | undefined;
@@ -76,7 +78,16 @@ export class Ledger {
   /** Called with each call that is removed. */
   onPurged: (id: DispatchId) => void = () => undefined;
 
-  apply(mutations: readonly Mutation[]): void {
+  /** Calls that whoever has them is to cancel. */
+  private readonly toCancel = new Set<DispatchId>();
+
+  /** What the clock on the wall shows. */
+  get now(): number {
+    return this.wall.now();
+  }
+
+  /** @param branches what the commit says of branches that other processes have */
+  apply(mutations: readonly Mutation[], branches?: BranchChanges): void {
     const ended: LedgerCall[] = [];
     const cancelled: LedgerCall[] = [];
     for (const mutation of mutations) {
@@ -109,8 +120,19 @@ export class Ledger {
         }
       }
     }
+    for (const { id, inbox } of branches?.placed ?? []) this.place(id, inbox);
+    for (const id of branches?.cancelled ?? []) this.requestCancel(id);
     for (const call of ended) this.checkChildren(call);
     for (const call of cancelled) this.checkCancelled(call);
+  }
+
+  /** Somebody has asked for a call to be cancelled that another process may have. */
+  requestCancel(id: DispatchId): void {
+    this.toCancel.add(id);
+  }
+
+  isToBeCancelled(id: DispatchId): boolean {
+    return this.toCancel.has(id);
   }
 
   describe(id: DispatchId): string {
@@ -330,6 +352,17 @@ export class Ledger {
     const outcome = this.outcomeOf(finished);
     if (parentId === '') return this.onRootEnded(id, outcome);
     if (finished.inbox > 0) this.enterInbox(call, finished.inbox);
+    else if (finished.inbox !== UNPLACED) this.checkUnheard(call);
+  }
+
+  /** The process that has the parent has given the result of a branch its place. */
+  private place(id: DispatchId, inbox: number): void {
+    const call = this.calls.get(id);
+    if (call?.finished?.inbox !== UNPLACED) {
+      return this.trace.violate('a result has its place that is not there, or had one', id);
+    }
+    call.finished = { ...call.finished, inbox };
+    if (inbox > 0) this.enterInbox(call, inbox);
     else this.checkUnheard(call);
   }
 
@@ -375,7 +408,7 @@ export class Ledger {
     for (const child of children) {
       if (child.finished !== undefined) continue;
       const isOrphan = finished !== undefined || child.header.parentIncarnation !== progress.incarnation;
-      if (isOrphan && child.progress.cancelBy === undefined) {
+      if (isOrphan && child.progress.cancelBy === undefined && !this.toCancel.has(child.header.id)) {
         this.trace.violate('a child of a call that has ended goes on', child.header.id, call.header.id);
       }
     }
@@ -430,6 +463,7 @@ export class Ledger {
     }
     for (const id of ids) {
       this.calls.delete(id);
+      this.toCancel.delete(id);
       this.onPurged(id);
     }
   }

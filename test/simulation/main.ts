@@ -1,8 +1,9 @@
 /**
  * Runs simulations: `npm run simulate -- --seeds 100000 [--from 1]`, or a single one with its trace:
- * `npm run simulate -- --seed 123 [--trace]`.
+ * `npm run simulate -- --seed 123 [--trace]`. With `--fleet`, of several processes that share a store.
  */
 import { parseArgs } from 'node:util';
+import { FleetWorld } from './fleet/fleet-world.js';
 import { Violation } from './trace.js';
 import { World } from './world.js';
 
@@ -14,6 +15,8 @@ const { values } = parseArgs({
     /** Goes on after a seed that fails. */
     all: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
+    /** Several processes on one store. */
+    fleet: { type: 'boolean', default: false },
   },
 });
 const first = Number(values.seed ?? values.from);
@@ -22,7 +25,7 @@ const begun = performance.now();
 const failed: number[] = [];
 let events = 0;
 for (let seed = first; seed < first + count; seed++) {
-  const world = new World(seed);
+  const world = values.fleet ? new FleetWorld(seed) : new World(seed);
   try {
     await world.run();
   } catch (error) {

@@ -10,7 +10,7 @@ export class WallClock {
   private skew = 0;
   private setAt = -Infinity;
 
-  constructor(readonly queue: EventQueue) {}
+  constructor(readonly queue: Pick<EventQueue, 'now' | 'schedule'>) {}
 
   now(): number {
     return Math.floor(EPOCH + this.queue.now + this.skew);

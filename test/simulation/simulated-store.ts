@@ -39,7 +39,7 @@ export class Disk {
 
 /** What the store and the network are a part of. */
 export interface Surroundings {
-  readonly queue: EventQueue;
+  readonly queue: Pick<EventQueue, 'now' | 'schedule'>;
   readonly chance: Chance;
   readonly faults: Faults;
   readonly trace: Trace;

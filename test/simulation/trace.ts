@@ -47,8 +47,11 @@ export class Trace {
     if (!holds) this.violate(message, ...ids);
   }
 
-  /** The violation, what led to it, and how to see it again. */
-  report(seed: number): Violation {
+  /**
+   * The violation, what led to it, and how to see it again.
+   * @param option of the command that shows it, with a space behind it
+   */
+  report(seed: number, option = ''): Violation {
     const { message = 'nothing is wrong', ids = [], at = this.entries.length } = this.violation ?? {};
     const before = this.entries.slice(0, at);
     const ofCall = before.filter((entry) => ids.includes(entry.id)).slice(-OF_THE_CALL);
@@ -58,7 +61,7 @@ export class Trace {
       [
         `seed ${seed}: ${message} (${ids.map((id) => this.name(id)).join(', ')})`,
         ...lines.map((entry) => this.line(entry, ids)),
-        `Again: npm run simulate -- --seed ${seed}`,
+        `Again: npm run simulate -- ${option}--seed ${seed}`,
       ].join('\n'),
     );
   }

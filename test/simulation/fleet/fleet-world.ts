@@ -1,0 +1,244 @@
+import type { RunRequest } from '../../../lib/gen/dispatch/sdk/v1/function_pb.js';
+import type { DispatchId } from '../../../lib/scheduler/index.js';
+import { RemoteApplication } from '../application.js';
+import { Chance } from '../chance.js';
+import { Client } from '../client.js';
+import { Effects } from '../effects.js';
+import { EventQueue } from '../event-queue.js';
+import { faultsOf, type Faults } from '../faults.js';
+import type { Holder } from '../inspector.js';
+import { Ledger } from '../ledger.js';
+import type { Endpoint } from '../network.js';
+import { Oracle, type Outcome } from '../oracle.js';
+import { FUNCTIONS, Programs, REMOTE, SCRIPTED } from '../programs.js';
+import { ScriptedEndpoint } from '../scripted-endpoint.js';
+import { WallClock } from '../simulated-clock.js';
+import { Trace, type Violation } from '../trace.js';
+import type { WorldOptions } from '../world.js';
+import { FleetProcess } from './fleet-process.js';
+import { LEASE } from './member-store.js';
+import { SharedMemory } from './shared-memory.js';
+
+const HOUR = 3_600_000;
+/** How long the world at peace may take to finish everything. */
+const PATIENCE = 12 * HOUR;
+/** More events than any seed needs that comes to an end. */
+const MOST_EVENTS = 400_000;
+const RETENTION = 30_000;
+
+/** Several processes on one store: they die, are paused for longer than their lease, and lose the store for a while. */
+export class FleetWorld {
+  readonly chance: Chance;
+  readonly faults: Faults;
+  readonly strain = undefined;
+  readonly programs: Programs;
+  readonly options: WorldOptions;
+  readonly queue: EventQueue;
+  readonly wall: WallClock;
+  readonly trace: Trace;
+  readonly effects: Effects;
+  readonly client: Client;
+  readonly ledger: Ledger;
+  readonly shared: SharedMemory;
+  readonly endpoints: ReadonlyMap<string, Endpoint>;
+  /** Calls with a key that have begun in any process. */
+  readonly holders = new Map<DispatchId, Holder>();
+  isChaotic = true;
+  events = 0;
+
+  private readonly remote: RemoteApplication;
+  private readonly processes = new Set<FleetProcess>();
+  private crashes: number[];
+  private readonly rootOutcomes = new Map<number, Outcome[]>();
+
+  constructor(readonly seed: number) {
+    this.chance = new Chance(seed, 11);
+    this.faults = faultsOf(new Chance(seed, 12));
+    this.programs = new Programs(new Chance(seed, 13), new Chance(seed, 16), 0);
+    this.options = optionsOf(new Chance(seed, 14));
+    this.crashes = this.faults.crashes.slice(0, 2);
+    this.queue = new EventQueue(new Chance(seed, 15).random);
+    this.wall = new WallClock(this.queue);
+    this.trace = new Trace(
+      () => this.queue.now,
+      (id) => this.ledger.describe(id),
+    );
+    this.effects = new Effects(this.trace);
+    this.client = new Client(this);
+    // Which of the processes that have died ran a call, nobody can tell from outside while some are paused.
+    const casualties = { count: () => true };
+    this.ledger = new Ledger(this.programs, this.trace, this.client, this.wall, RETENTION, casualties);
+    this.ledger.oracle = new Oracle(this.programs, {
+      wasProduced: (value) => this.effects.wasProduced(value),
+      rootEnded: (index, outcome) =>
+        (this.rootOutcomes.get(index) ?? []).some((other) => JSON.stringify(other) === JSON.stringify(outcome)),
+      mayBlame: true,
+    });
+    this.ledger.onRootEnded = (id, outcome) => {
+      const index = this.client.indexOf(id);
+      this.rootOutcomes.set(index, [...(this.rootOutcomes.get(index) ?? []), outcome]);
+    };
+    this.ledger.onPurged = (id) => this.effects.forget(id);
+    this.shared = new SharedMemory(this.ledger, this.queue, LEASE, this.chance.random);
+    this.remote = new RemoteApplication(this);
+    this.endpoints = new Map<string, Endpoint>([
+      [REMOTE, this.remote],
+      [SCRIPTED, new ScriptedEndpoint(this.programs, this.trace)],
+    ]);
+  }
+
+  /** One of those that run, whichever a client reaches. */
+  get process(): FleetProcess | undefined {
+    const [first, ...others] = [...this.processes].filter(({ queue }) => !queue.isPaused);
+    return first && this.chance.pick([first, ...others]);
+  }
+
+  /** Lets it all happen, from the first dispatch until the store is empty again. Throws the first violation. */
+  async run(): Promise<void> {
+    const count = this.chance.whole(2, 3);
+    for (let nth = 0; nth < count; nth++) this.start(this.lacksOf(nth));
+    this.client.start();
+    this.scheduleFaults();
+    await this.until(() => this.queue.now >= this.faults.until, Infinity, 'chaos');
+    this.trace.note('peace');
+    this.isChaotic = false;
+    const isDone = (): boolean => this.ledger.unfinished === 0 && this.processes.size === count && this.isWhole;
+    await this.until(isDone, this.bound(PATIENCE), 'a call is starved');
+    await this.confirm();
+    const isEmpty = (): boolean => this.ledger.calls.size === 0 && this.shared.marks.size === 0 && this.isWhole;
+    await this.until(isEmpty, this.bound(RETENTION + HOUR), 'something is left in the store');
+    for (const { inspector } of this.processes) {
+      this.trace.check(inspector.running.length === 0, 'a call runs, and the store has none', ...inspector.running);
+    }
+    await this.stop();
+    if (this.trace.violation) throw this.report();
+  }
+
+  /** A process was killed, or could not start: another follows. */
+  processEnded(process: FleetProcess): void {
+    this.processes.delete(process);
+    this.queue.schedule(this.chance.between(0, 20_000), () => this.start(process.lacks));
+  }
+
+  /** A run begins in a process that is alive for all others: it has the call, and the limit of the function has room. */
+  checkBeginning(process: FleetProcess, endpoint: string, { dispatchId: id, function: name }: RunRequest): void {
+    const { trace, shared, ledger, processes } = this;
+    const isMine = shared.ownerOf(id) === process.store.identity?.id;
+    trace.check(isMine || !ledger.calls.has(id), 'a process runs a call that another one has', id);
+    const alive = [...processes].filter(({ store }) => store.identity?.hasEnded === false);
+    const running = alive.reduce((sum, { inspector }) => sum + inspector.countOf(endpoint, name), 0);
+    const most = FUNCTIONS.get(name)?.concurrency ?? Infinity;
+    trace.check(running < most, `more runs of ${name} in all processes than it may have`, id);
+  }
+
+  /** No process is paused, or has yet to learn that it was declared dead. */
+  private get isWhole(): boolean {
+    return [...this.processes].every(({ queue, store }) => !queue.isPaused && store.identity?.hasEnded === false);
+  }
+
+  /** The first has all functions, so that nothing waits for ever. */
+  private lacksOf(nth: number): ReadonlySet<string> {
+    return new Set(nth === 0 ? [] : [...FUNCTIONS.keys()].filter(() => this.chance.happens(0.3)));
+  }
+
+  private start(lacks: ReadonlySet<string>): void {
+    const crashAt = this.isChaotic ? (this.crashes.shift() ?? 0) : 0;
+    const process = new FleetProcess(this, lacks, crashAt);
+    this.trace.note('start', '', [...lacks].join(' '));
+    process.scheduler.start().then(
+      () => {
+        if (process.life.isAlive) this.processes.add(process);
+      },
+      (error: unknown) => process.kill(`no start: ${error instanceof Error ? error.message : String(error)}`),
+    );
+  }
+
+  private scheduleFaults(): void {
+    const { chance, faults } = this;
+    const sometimes = (most: number, what: string, happen: (process: FleetProcess, time: number) => void): void => {
+      for (let count = chance.whole(0, most); count > 0; count--) {
+        this.queue.schedule(chance.between(0, faults.until), () => {
+          const { process } = this;
+          const time = chance.happens(0.5) ? chance.between(0, LEASE) : chance.between(LEASE, 4 * LEASE);
+          if (process === undefined) return;
+          this.trace.note(what, '', `${Math.round(time)} ms`);
+          happen(process, time);
+        });
+      }
+    };
+    sometimes(2, 'paused', ({ queue }, time) => queue.pause(time));
+    sometimes(2, 'cut off', ({ store }, time) => store.cut(time));
+    sometimes(1, 'stop', (process, time) => this.replace(process, time / 10));
+    for (let count = faults.remoteCrashes; count > 0; count--) {
+      this.queue.schedule(chance.between(0, faults.until), () => this.remote.restart(false));
+    }
+  }
+
+  /** Ends the process in order and starts another. */
+  private replace(process: FleetProcess, grace: number): void {
+    this.processes.delete(process);
+    process.stop(grace).then(
+      () => this.start(process.lacks),
+      (error: unknown) => this.trace.violate(`the scheduler cannot be stopped: ${String(error)}`),
+    );
+  }
+
+  private async confirm(): Promise<void> {
+    let done = false;
+    const confirmed = this.client.confirmAll().then(() => (done = true));
+    await this.until(() => done, this.bound(HOUR), 'somebody waits for a call that has ended');
+    await confirmed;
+  }
+
+  private async stop(): Promise<void> {
+    let left = this.processes.size;
+    for (const process of this.processes) {
+      process.stop(1_000).then(
+        () => (left -= 1),
+        (error: unknown) => this.trace.violate(`the scheduler cannot be stopped: ${String(error)}`),
+      );
+    }
+    await this.until(() => left === 0, this.bound(HOUR), 'the schedulers do not stop');
+    this.remote.restart(false);
+  }
+
+  private bound(milliseconds: number): number {
+    return this.queue.now + milliseconds;
+  }
+
+  private async until(isDone: () => boolean, latest: number, failure: string): Promise<void> {
+    while (!isDone()) {
+      this.events += 1;
+      if (this.queue.next > latest || this.events > MOST_EVENTS || !this.queue.step()) {
+        const { calls, unfinished } = this.ledger;
+        const left = [...calls.values()].filter(({ finished }) => finished === undefined).slice(0, 5);
+        const count = `${unfinished} of ${calls.size} calls have not ended after ${Math.round(this.queue.now / 1000)} s`;
+        this.trace.violate(`${failure}: ${count}, ${this.events} events`, ...left.map(({ header }) => header.id));
+        throw this.report();
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.trace.violation) throw this.report();
+    }
+  }
+
+  private report(): Violation {
+    return this.trace.report(this.seed, '--fleet ');
+  }
+}
+
+function optionsOf(chance: Chance): WorldOptions {
+  return {
+    scheduler: {
+      concurrency: chance.pick([2, 3, 8, 100]),
+      startsPerTurn: chance.pick([1, 5, 500]),
+      payloadMemory: chance.pick([0, 1_000, 1 << 20]),
+      runTimeout: 90_000,
+      cancelGrace: chance.pick([0, 1_000, 20_000]),
+      retention: RETENTION,
+      purgeInterval: RETENTION / 3,
+    },
+    replay: chance.happens(0.25) ? 'always' : 'live',
+    maxLive: chance.happens(0.25) ? chance.whole(1, 4) : undefined,
+    callsPerCommit: chance.pick([1, 3, 500]),
+  };
+}

@@ -1,0 +1,3 @@
+import { describeFleetSeeds } from './seeds.js';
+
+describeFleetSeeds();
