@@ -16,6 +16,8 @@ export function placeOf(url: URL): Place {
  */
 export class Wire {
   cutting: 'commit' | 'answer' | undefined;
+  /** Only where this was sent in the transaction. */
+  cuttingAfter = '';
   /** COMMITs that were cut off. */
   cuts = 0;
 
@@ -42,6 +44,7 @@ export class Wire {
 
   private join(client: Socket, server: Socket): void {
     let waitsForAnswer = false;
+    let isMeant = false;
     const cut = (): void => {
       this.cuts += 1;
       this.cutting = undefined;
@@ -50,8 +53,10 @@ export class Wire {
     };
     client.on('data', (bytes) => {
       const isCommit = bytes.includes('COMMIT');
-      if (isCommit && this.cutting === 'commit') return cut();
-      waitsForAnswer ||= isCommit && this.cutting === 'answer';
+      isMeant ||= bytes.includes(this.cuttingAfter);
+      if (isCommit && isMeant && this.cutting === 'commit') return cut();
+      waitsForAnswer ||= isCommit && isMeant && this.cutting === 'answer';
+      if (isCommit) isMeant = false;
       server.write(bytes);
     });
     server.on('data', (bytes) => {
