@@ -169,7 +169,7 @@ export class SharedMemory {
       calls: taken,
       undelivered: children.flatMap((child) => undeliveredOf(child, rows)).sort((a, b) => a.inbox - b.inbox),
       inFlight: [...[...ids].filter((id) => this.marks.has(id)), ...lost],
-      withKey: this.keys.filter(({ id, holds }) => holds && ids.has(id)).map(({ id }) => id),
+      withKey: taken.flatMap((row) => (this.hasKey(row) ? row.header.id : [])),
       branches: children.filter((child) => isHead(child) && isOutstanding(child)).map(branchCallOf),
     };
   }
@@ -302,6 +302,11 @@ export class SharedMemory {
   private isAnybodys({ header }: CallRow): boolean {
     const owner = this.owners.get(header.id);
     return owner === undefined || this.isGone(owner);
+  }
+
+  /** Whether it has the key of its function, rather than that of one which it was before a tail call. */
+  private hasKey(row: CallRow): boolean {
+    return this.keys.some((line) => line.holds && line.id === row.header.id && isInLine(line, row));
   }
 
   private claimableHeads({ id: self }: Member, rows: readonly CallRow[], functions: ClaimableFunctions): DispatchId[] {
