@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { UNPLACED, type ClaimableFunctions, type Mutation } from '../../lib/scheduler/store.js';
-import { childCall, finished, idOf, rootCall, targetOf } from './calls.js';
+import { childCall, finished, idOf, progressOf, rootCall, targetOf } from './calls.js';
 import { until } from '../support/fleet.js';
 import { TestStores } from '../support/test-stores.js';
 
@@ -71,6 +71,22 @@ describe('processes that share a store', () => {
     );
     await second.commit([finished(grandchild, { inbox: 1 }), finished(child, { inbox: UNPLACED })]);
     expect(await first.endedBranches(10)).toMatchObject([{ id: child, parentId: root, state: 'succeeded' }]);
+  });
+
+  it('hand on the key of a call, but not that of the function that it was before a tail call', async () => {
+    const [first, second] = [await open(), await open()];
+    const { endpoint, function: name } = targetOf();
+    const calls = [idOf(1), idOf(2)].map((id, n) => ({ id, endpoint, function: name, key: `key ${n}`, perKey: 1 }));
+    const [stays, becomesAnother] = [idOf(1), idOf(2)];
+    await first.commit(calls.map(({ id, key }) => rootCall(id, { header: { key } })));
+    expect(await first.shareKeys(calls, [])).toHaveLength(2);
+    const target = targetOf({ function: 'Publisher.other' });
+    await first.commit([{ type: 'replace', id: becomesAnother, progress: progressOf({ incarnation: 2 }), target }]);
+    await first.close();
+
+    const { calls: claimed, withKey } = await second.claim(10, EVERYTHING);
+    expect(claimed.map(({ header }) => header.id)).toEqual([stays, becomesAnother]);
+    expect(withKey).toEqual([stays]);
   });
 
   it('refuse to place a result twice', async () => {

@@ -12,10 +12,12 @@ import { Task } from './timers.js';
 const ALONE_FOR: Milliseconds = 5_000;
 /**
  * Uncommitted mutations above which no more runs start until a commit has taken them: whoever dispatches a call waits for
- * a commit of that size, and so does its result. Fewer, and runs would stand still during the commit before. New roots do
- * not count: where they come faster than commits take them, no run would start beside them.
+ * a commit of that size, and so does its result. New roots do not count: where they come faster than commits take them, no
+ * run would start beside them.
  */
-const BACKLOG_LIMIT = 1_000;
+const BACKLOG_LIMIT = 300;
+/** The same where a commit goes to a server and back: with fewer, runs would stand still during the commit before. */
+const SHARED_BACKLOG_LIMIT = 1_000;
 
 /** Lets ready calls start: in order, within the limits, suspects first and alone. */
 export class Admission {
@@ -158,9 +160,13 @@ export class Admission {
       this.alone === undefined &&
       this.running.size < this.core.settings.concurrency &&
       this.startedThisTurn < this.core.settings.startsPerTurn &&
-      this.core.commits.backlog < BACKLOG_LIMIT &&
+      this.core.commits.backlog < this.backlogLimit &&
       this.core.fleet?.isOutOfTouch !== true
     );
+  }
+
+  private get backlogLimit(): number {
+    return this.core.fleet === undefined ? BACKLOG_LIMIT : SHARED_BACKLOG_LIMIT;
   }
 
   private admit(record: CallRecord, started: Run[]): void {

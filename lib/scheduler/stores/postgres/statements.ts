@@ -672,7 +672,11 @@ function sqlOf(schema: string) {
           WHERE ${IS_SET_ASIDE} AND (endpoint, function, key) > (line.endpoint, line.function, line.key)
           ORDER BY endpoint, function, key LIMIT 1) AS next),
       ${callUp(schema, calls, keys)}`,
-    keyHolders: `SELECT call FROM ${keys} WHERE holds AND call = ANY ($1::text[])`,
+    /** Without those that a tail call has made calls of other functions. */
+    keyHolders: `
+      SELECT line.call FROM ${keys} AS line JOIN ${calls} AS call
+        ON call.id = line.call AND call.endpoint = line.endpoint AND call.function = line.function
+      WHERE line.holds AND line.call = ANY ($1::text[])`,
     forgetKeys: `
       DELETE FROM ${keys} AS line
       WHERE NOT EXISTS (SELECT FROM ${calls} AS call WHERE call.id = line.call AND call.finished_at IS NULL)`,
