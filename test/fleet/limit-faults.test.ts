@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../support/fleet.js';
 import { TestDatabase } from '../support/postgres.js';
 import { TypeScriptProcess } from '../support/typescript-process.js';
@@ -88,12 +89,17 @@ describe('the limit of a function in a fleet', () => {
     for (const worker of [first, second]) worker.write('run 100');
     await Promise.all([first, second].map((worker) => worker.until('dispatched')));
     await until(() => runsOf(first) > 0);
+    // All of its slots are in use then: it is not stopped in the middle of a beginning that nothing is written of yet.
+    first.write('hold');
+    await until(() => openRuns(first).length > 0);
+    await delay(500);
     process.kill(first.pid, 'SIGSTOP');
     const paused = openRuns(first);
     await second.until('done');
     second.write('run 200');
     await second.until('dispatched');
     process.kill(first.pid, 'SIGCONT');
+    first.write('go');
     await Promise.all([first, second].map((worker) => worker.until('done')));
     expect(mostAtOnce(paused)).toBe(LIMIT);
   });
