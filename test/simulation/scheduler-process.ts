@@ -6,31 +6,31 @@ import { policies, SimulatedApplication } from './application.js';
 import { RunningCalls } from './casualties.js';
 import { Fairness } from './fairness.js';
 import { Inspector } from './inspector.js';
-import { Life, silence } from './life.js';
+import { silence } from './life.js';
 import { Network } from './network.js';
 import { LOCAL, REMOTE } from './programs.js';
 import { Restraint } from './restraint.js';
 import { SimulatedClock } from './simulated-clock.js';
+import { SimulatedProcess } from './simulated-process.js';
 import { SimulatedStore } from './simulated-store.js';
 import type { World } from './world.js';
 
 /** The process that has the scheduler and the local functions. It may be killed between any two effects. */
-export class SchedulerProcess {
-  readonly life = new Life();
+export class SchedulerProcess extends SimulatedProcess<World> {
   readonly scheduler: Scheduler;
   readonly application: SimulatedApplication;
   readonly inspector: Inspector;
   readonly fairness: Fairness;
   readonly running: RunningCalls;
   readonly restraint: Restraint | undefined;
-  private effects = 0;
 
   constructor(
-    private readonly world: World,
+    world: World,
     readonly changed: boolean,
     /** At which effect it is killed; 0: at none. */
-    private readonly crashAt: number,
+    crashAt: number,
   ) {
+    super(world, crashAt);
     const { life, effect } = this;
     const { wall, chance, client, disk, ledger, trace, options, queue, programs } = world;
     const { concurrency } = options.scheduler;
@@ -53,29 +53,6 @@ export class SchedulerProcess {
     this.scheduler.setFunctions(LOCAL, policies(changed));
     this.scheduler.setFunctions(REMOTE, policies(world.remote.changed));
   }
-
-  /** Ends at once, with all that is in memory. */
-  kill(why: string): void {
-    if (!this.life.isAlive) return;
-    this.world.trace.note('crash', '', why);
-    this.life.end();
-    this.world.processEnded(this);
-    // Whoever listens for the end of a run is somewhere in the code that runs now.
-    this.world.queue.schedule(0, () => this.application.runtime.close());
-  }
-
-  /** Ends in order, as for a deploy. */
-  async stop(grace: number): Promise<void> {
-    await this.scheduler.stop({ grace });
-    this.life.end();
-    this.application.runtime.close();
-  }
-
-  private readonly effect = (what: string): void => {
-    if (!this.life.isAlive) return;
-    this.effects += 1;
-    if (this.effects === this.crashAt && this.world.isChaotic) this.kill(what);
-  };
 
   private transport(): Transport {
     const { world, life, effect } = this;
@@ -114,14 +91,5 @@ export class SchedulerProcess {
         if (this.life.isAlive) resolve(answer);
       });
     });
-  }
-
-  private log(): { log(message: string): void; warn(message: string): void; error(message: string): void } {
-    const note = (message: string): void => {
-      if (!this.life.isAlive) return;
-      this.world.trace.note('log', '', message.slice(0, 600));
-      this.world.trace.check(!/This is a bug/.test(message), message);
-    };
-    return { log: note, warn: note, error: note };
   }
 }

@@ -105,7 +105,8 @@ export class Departures {
   }
 }
 
-function hasNotBegun({ hasState, progress, isCancelling, speculative }: CallRecord): boolean {
+/** Nothing of it would be lost or done twice elsewhere. */
+export function hasNotBegun({ hasState, progress, isCancelling, speculative }: CallRecord): boolean {
   return !hasState && progress.attempt === 0 && progress.crashes === 0 && !isCancelling && !speculative;
 }
 

@@ -1,6 +1,6 @@
 import type { SharedStore } from '../store.js';
 import type { Core } from './core.js';
-import type { Departures } from './departures.js';
+import { hasNotBegun, type Departures } from './departures.js';
 import type { Neighbours } from './neighbours.js';
 import type { Milliseconds } from './options.js';
 import type { CallRecord } from './record.js';
@@ -100,10 +100,9 @@ export class Sharing {
   /** It has not begun, and can elsewhere. */
   private mayGo(call: CallRecord): boolean {
     const { core, neighbours, slots } = this.parts;
-    const { fn, progress, parent } = call;
-    const hasBegun = call.hasState || progress.attempt > 0 || progress.crashes > 0 || call.isCancelling;
+    const { fn, parent } = call;
     // Those with a limit for all processes go where its slots are.
-    if (hasBegun || slots.isLimited(fn) || call.speculative || !core.commits.isCommitted(call)) return false;
+    if (!hasNotBegun(call) || slots.isLimited(fn) || !core.commits.isCommitted(call)) return false;
     // Of another endpoint's errors its caller sees only a part, and which that is is known here.
     if (parent !== undefined && parent.fn.endpoint !== fn.endpoint) return false;
     const isDeclared = core.functions.isDeclared(fn.endpoint) || neighbours.knows(fn.endpoint);

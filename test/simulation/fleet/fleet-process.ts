@@ -3,31 +3,31 @@ import type { RunRequest } from '../../../lib/gen/dispatch/sdk/v1/function_pb.js
 import { Scheduler, type Transport } from '../../../lib/scheduler/index.js';
 import { policies, SimulatedApplication } from '../application.js';
 import { Inspector } from '../inspector.js';
-import { Life, silence } from '../life.js';
+import { silence } from '../life.js';
 import { Network } from '../network.js';
 import { LOCAL, REMOTE } from '../programs.js';
+import { SimulatedProcess } from '../simulated-process.js';
 import { SimulatedClock, WallClock } from '../simulated-clock.js';
 import type { FleetWorld } from './fleet-world.js';
 import { MemberStore } from './member-store.js';
 import { PausableQueue } from './pausable-queue.js';
 
 /** One of the processes that share a store. It may be killed between any two effects, paused, and cut off from the store. */
-export class FleetProcess {
-  readonly life = new Life();
+export class FleetProcess extends SimulatedProcess<FleetWorld> {
   readonly queue: PausableQueue;
   readonly store: MemberStore;
   readonly scheduler: Scheduler;
   readonly application: SimulatedApplication;
   readonly inspector: Inspector;
-  private effects = 0;
 
   constructor(
-    private readonly world: FleetWorld,
+    world: FleetWorld,
     /** Functions that it does not have. */
     readonly lacks: ReadonlySet<string>,
     /** At which effect it is killed; 0: at none. */
-    private readonly crashAt: number,
+    crashAt: number,
   ) {
+    super(world, crashAt);
     const { life, effect } = this;
     const { chance, faults, trace, ledger, shared, options } = world;
     this.queue = new PausableQueue(world.queue, life);
@@ -74,28 +74,6 @@ export class FleetProcess {
     this.scheduler.setFunctions(REMOTE, policies(false));
   }
 
-  /** Ends at once, with all that is in memory. */
-  kill(why: string): void {
-    if (!this.life.isAlive) return;
-    this.world.trace.note('crash', '', why);
-    this.life.end();
-    this.world.processEnded(this);
-    this.world.queue.schedule(0, () => this.application.runtime.close());
-  }
-
-  /** Ends in order, as for a deploy. */
-  async stop(grace: number): Promise<void> {
-    await this.scheduler.stop({ grace });
-    this.life.end();
-    this.application.runtime.close();
-  }
-
-  private readonly effect = (what: string): void => {
-    if (!this.life.isAlive) return;
-    this.effects += 1;
-    if (this.effects === this.crashAt && this.world.isChaotic) this.kill(what);
-  };
-
   /** Looks at each run that is sent by a process which others count with. */
   private watched(embedded: Transport): Transport {
     return {
@@ -118,14 +96,5 @@ export class FleetProcess {
     if (store.identity?.hasEnded !== false) return () => undefined;
     world.checkBeginning(this, endpoint, request);
     return this.inspector.begin(endpoint, request, options.context, options.signal);
-  }
-
-  private log(): { log(message: string): void; warn(message: string): void; error(message: string): void } {
-    const note = (message: string): void => {
-      if (!this.life.isAlive) return;
-      this.world.trace.note('log', '', message.slice(0, 600));
-      this.world.trace.check(!/This is a bug/.test(message), message);
-    };
-    return { log: note, warn: note, error: note };
   }
 }
