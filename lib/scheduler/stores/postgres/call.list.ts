@@ -39,8 +39,10 @@ export function listQuery(
   if (states?.length === 0) return { text: `SELECT ${COLUMNS} FROM ${calls} AS call WHERE false`, values: [] };
   const tables: string[] = [];
   const conditions: string[] = [];
+  /** Numbers that those of the calls are below. */
+  const bounds: string[] = [];
 
-  if (page.after !== undefined) conditions.push(below(`${parameter(Number(page.after))}::bigint`));
+  if (page.after !== undefined) bounds.push(`${parameter(Number(page.after))}::bigint`);
   if (states) conditions.push(`state = ANY (${parameter(arrays.numbers(states.map(stateCode)))}::smallint[])`);
   if (name !== undefined) conditions.push(`function = ${parameter(name)}`);
   if (roots) conditions.push('parent IS NULL');
@@ -48,7 +50,8 @@ export function listQuery(
     conditions.push(`created_at > ${parameter(createdAfter)}`, `seq >= ${firstFrom('begun', createdAfter - DISORDER)}`);
   }
   if (createdBefore !== undefined) {
-    conditions.push(`created_at < ${parameter(createdBefore)}`, below(firstFrom('over', createdBefore + DISORDER)));
+    conditions.push(`created_at < ${parameter(createdBefore)}`);
+    bounds.push(firstFrom('over', createdBefore + DISORDER));
   }
   if (rootId !== undefined) {
     const root = parameter(rootId);
@@ -62,22 +65,37 @@ export function listQuery(
 
   const isOfTree = rootId !== undefined || parentId !== undefined;
   const isOfFew = states?.includes('succeeded') === false || name !== undefined || roots === true;
-  if (isOfFew && !isOfTree) {
+  const ascending = bounds.map((bound) => `seq < ${bound}`);
+  if (isOfTree) {
+    // Found first and sorted then: in their order the planner would look for them among all calls.
+    const found = [...conditions, ...ascending].join(' AND ');
+    tables.push(`found AS MATERIALIZED (SELECT seq FROM ${calls} AS call WHERE ${found})`);
+    return newestOf('SELECT seq FROM found');
+  }
+  if (isOfFew) {
     const found = lanesFor(calls, filter).map((lanes) => {
       tables.push(...lanes.tables);
+      const below = lanes.isNegated ? bounds.map((bound) => `-seq > -${bound}`) : ascending;
       const wanted = [lanes.wanted ?? 'true', ...(name === undefined ? [] : [`lane.function = ${parameter(name)}`])];
       return `
         SELECT found.seq FROM ${lanes.name} AS lane CROSS JOIN LATERAL (
-          SELECT seq FROM ${calls} AS call WHERE ${[lanes.condition, ...conditions].join(' AND ')}
-          ORDER BY ${lanes.order} LIMIT $1) AS found
+          SELECT seq FROM ${calls} AS call WHERE ${[lanes.condition, ...conditions, ...below].join(' AND ')}
+          ORDER BY ${lanes.isNegated ? '-seq' : 'seq DESC'} LIMIT $1) AS found
         WHERE ${wanted.join(' AND ')}`;
     });
-    const newest = `${found.join(' UNION ALL ')} ORDER BY seq DESC LIMIT $1`;
-    conditions.splice(0, Infinity, `seq = ANY (ARRAY(${newest}))`);
+    return newestOf(found.join(' UNION ALL '));
   }
-  const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
-  const common = tables.length === 0 ? '' : `WITH RECURSIVE ${tables.join(', ')}`;
-  return { text: `${common} SELECT ${COLUMNS} FROM ${calls} AS call ${where} ORDER BY seq DESC LIMIT $1`, values };
+  return query([...conditions, ...ascending]);
+
+  function newestOf(found: string): ListQuery {
+    return query([`seq = ANY (ARRAY(${found} ORDER BY seq DESC LIMIT $1))`]);
+  }
+
+  function query(conditions: readonly string[]): ListQuery {
+    const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
+    const common = tables.length === 0 ? '' : `WITH RECURSIVE ${tables.join(', ')}`;
+    return { text: `${common} SELECT ${COLUMNS} FROM ${calls} AS call ${where} ORDER BY seq DESC LIMIT $1`, values };
+  }
 
   /** The number of the first call that was created then or later, found by halving. */
   function firstFrom(table: string, time: Timestamp): string {
@@ -85,9 +103,6 @@ export function listQuery(
     return `(SELECT max(low) FROM ${table})`;
   }
 }
-
-/** Both ways of saying it are of use: indexes that only lists are for have the numbers negated. */
-const below = (seq: string): string => `seq < ${seq} AND -seq > -${seq}`;
 
 const halving = (calls: string, table: string, time: string): string => `
   ${table} (low, high) AS (
@@ -109,7 +124,8 @@ interface Lanes {
   readonly wanted?: string;
   /** The calls of a lane. */
   readonly condition: string;
-  readonly order: string;
+  /** The index has their numbers negated: it is for lists alone. */
+  readonly isNegated: boolean;
 }
 
 /** All lanes in which calls are that match. */
@@ -157,7 +173,7 @@ function unfinishedHeads(calls: string): Lanes {
     ],
     name: 'head_lanes',
     condition: `${lane} AND priority = lane.priority`,
-    order: 'seq DESC',
+    isNegated: false,
   };
 }
 
@@ -167,7 +183,7 @@ function unfinishedMembers(calls: string): Lanes {
     tables: [distinct(calls, 'member_lanes', isMember, { owner: 'coalesce(owner, 0)', function: 'function' })],
     name: 'member_lanes',
     condition: `${isMember} AND coalesce(owner, 0) = lane.owner AND function = lane.function`,
-    order: 'seq DESC',
+    isNegated: false,
   };
 }
 
@@ -178,6 +194,6 @@ function ended(calls: string, name: string, which: string, wanted: string | unde
     name,
     wanted,
     condition: `${hasEnded} AND function = lane.function AND status = lane.status`,
-    order: '-seq',
+    isNegated: true,
   };
 }

@@ -29,6 +29,8 @@ export interface SessionParts {
 
 /** Settings of every session: times are compared by the server, and nothing that we ask is worth compiling. */
 const COMMON = `SET jit = off; SET default_transaction_isolation = 'read committed'`;
+/** What is read is found by an index, however large the planner takes the table for, and by no other processes of the server. */
+const READS = 'SET enable_seqscan = off; SET max_parallel_workers_per_gather = 0';
 /**
  * Statements of commits find each row by its index. Left to statistics, which lag behind a table that grows quickly, the
  * planner would read the whole table now and then.
@@ -70,7 +72,7 @@ export class Session {
       this.connect('commits', `${COMMON}; ${BY_INDEX}; ${this.idleLimit}; ${DURABLE}`),
     );
     this.control = new ConnectionSlot(() => this.connectControl());
-    this.readers = new Readers(READERS, () => this.connect('reads', COMMON));
+    this.readers = new Readers(READERS, () => this.connect('reads', `${COMMON}; ${READS}`));
     this.committer = new Committer({
       store: target.name,
       statements,
