@@ -141,4 +141,24 @@ describe('processes that share a store', () => {
     expect(calls.map(({ header }) => header.id)).toEqual([child]);
     expect(await second.requestedCancels()).toEqual([child]);
   });
+
+  it.each([
+    ['when its own run ends', [], [idOf(1)]],
+    ['when it begins it once more', [idOf(1)], []],
+  ])('leave the mark of a running call to the process that has it by now, %s', async (_, started, ended) => {
+    const former = await open();
+    await former.commit([rootCall(idOf(1)), rootCall(idOf(2))]);
+    former.markRunning([idOf(ended.length > 0 ? 1 : 2)], []);
+    await former.die();
+    const owner = await open();
+    await owner.recover();
+    owner.markRunning([idOf(1)], [idOf(2)]);
+    await owner.unwatch([]);
+
+    // It was paused, and does not know yet that it counts as dead.
+    former.markRunning(started, ended);
+    await former.close();
+    await owner.die();
+    expect((await (await open()).recover()).inFlight).toEqual([idOf(1)]);
+  });
 });

@@ -46,7 +46,7 @@ export class RunningMarks {
 
   /** Nothing runs any more. */
   async clear(connection: Connection): Promise<void> {
-    await connection.run(this.statements.markEnded, [arrays.texts([...this.inherited])]);
+    await connection.run(this.statements.markEnded, [this.process, arrays.texts([...this.inherited])]);
     await connection.run(this.statements.unmarkAll, [this.process]);
   }
 
@@ -56,7 +56,9 @@ export class RunningMarks {
     const [ended, started] = [[...this.toUnmark], [...this.toMark]];
     this.toUnmark.clear();
     this.toMark.clear();
-    if (ended.length > 0) this.send(connection.run(this.statements.markEnded, [arrays.texts(ended)]));
+    if (ended.length > 0) {
+      this.send(connection.run(this.statements.markEnded, [this.process, arrays.texts(ended)]));
+    }
     if (started.length > 0) {
       this.send(connection.run(this.statements.markStarted, [this.process, arrays.texts(started)]));
     }

@@ -586,10 +586,16 @@ function sqlOf(schema: string) {
       WHERE ${isAnybodys('process')}
         AND NOT EXISTS (SELECT FROM ${calls} AS call WHERE call.id = mark.call)`,
 
+    /** A process that counts as dead says nothing about calls that others have by now. */
     markStarted: `
       INSERT INTO ${running} (call, process) SELECT call, $1 FROM unnest($2::text[]) AS made (call)
+      WHERE EXISTS (SELECT FROM ${processes} WHERE id = $1 AND ended_at IS NULL)
       ON CONFLICT (call) DO UPDATE SET process = excluded.process`,
-    markEnded: `DELETE FROM ${running} WHERE call = ANY ($1::text[])`,
+    /** Those of the process, and those that it has taken over with the calls of processes that are no more. */
+    markEnded: `
+      DELETE FROM ${running} AS mark
+      WHERE call = ANY ($2::text[]) AND (process = $1
+        OR NOT EXISTS (SELECT FROM ${processes} AS other WHERE other.id = mark.process AND other.ended_at IS NULL))`,
     unmarkAll: `DELETE FROM ${running} WHERE process = $1`,
 
     watch: `
