@@ -161,4 +161,14 @@ describe('processes that share a store', () => {
     await owner.die();
     expect((await (await open()).recover()).inFlight).toEqual([idOf(1)]);
   });
+
+  it('forget the marks of processes that are no more, but for calls that go on', async () => {
+    const former = await open();
+    await former.commit([rootCall(idOf(1)), rootCall(idOf(2))]);
+    former.markRunning([idOf(1), idOf(2)], []);
+    await former.commit([finished(idOf(1))]);
+    await former.die();
+    await open();
+    expect(await stores.database.query(`SELECT call FROM ${stores.schema}.running`)).toEqual([{ call: idOf(2) }]);
+  });
 });

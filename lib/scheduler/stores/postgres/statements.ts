@@ -362,10 +362,15 @@ function sqlOf(schema: string) {
       WHERE ended_at < clock_timestamp() - interval '1 day'
         AND NOT EXISTS (SELECT FROM ${calls} WHERE coalesce(owner, 0) = process.id AND finished_at IS NULL AND head)
         AND NOT EXISTS (SELECT FROM ${calls} WHERE coalesce(owner, 0) = process.id AND finished_at IS NULL AND NOT head)`,
+    /** Those of calls that have not ended are for whoever takes them over. */
     forgetMarks: `
-      DELETE FROM ${running} AS mark WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = mark.process)`,
+      DELETE FROM ${running} AS mark
+      WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = mark.process)
+        OR NOT EXISTS (SELECT FROM ${processes} WHERE id = mark.process AND ended_at IS NULL)
+          AND (SELECT call.finished_at FROM ${calls} AS call WHERE call.id = mark.call) IS NOT NULL`,
     forgetWaits: `
-      DELETE FROM ${waiting} AS watch WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = watch.process)`,
+      DELETE FROM ${waiting} AS watch
+      WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = watch.process AND ended_at IS NULL)`,
     forgetRegistrations: `
       DELETE FROM ${registrations} AS registration
       WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = registration.process AND ended_at IS NULL)`,
