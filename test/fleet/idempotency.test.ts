@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { setTimeout as delay } from 'node:timers/promises';
 import { InvalidArgumentError } from '../../lib/errors/index.js';
 import { refuseIfOther, type NewCall } from '../../lib/scheduler/index.js';
-import type { Member } from '../support/fleet.js';
+import { until, type Member } from '../support/fleet.js';
 import { TestFleet } from '../support/test-fleet.js';
 import { exit, inputOf, LOCAL, text, type Script } from '../unit/scheduler/world.js';
 
@@ -42,6 +42,37 @@ describe('one key that two processes dispatch at the same moment', () => {
       expect(await second.result(id)).toBe('same');
     }
     expect([...first.runs, ...second.runs]).toHaveLength(20);
+  });
+
+  it('ends for all who wait for it, also where another process was first to make it', async () => {
+    const { database, schema } = fleet;
+    const members = [await start(), await start()];
+    const held = `SELECT FROM pg_locks WHERE NOT granted AND relation = '${schema}.calls'::regclass`;
+    const round = async (): Promise<boolean> => {
+      const id = newId();
+      await database.query('BEGIN');
+      await database.query(`LOCK TABLE ${schema}.calls IN SHARE MODE`);
+      const made = members.map((member) => dispatch(member, [call(id, 'same')]));
+      await until(async () => (await database.query(held)).length === members.length);
+      const results = members.map((member) => member.result(id).catch(() => 'refused'));
+      await database.query('COMMIT');
+      await Promise.all(made);
+      return (await Promise.all(results)).every((result) => result === 'same');
+    };
+    // A commit that is held up for too long is given up, and who waits may hear of that: such a round tells nothing.
+    await until(round);
+  });
+
+  it('is run by a process that was second to make it, where the first one leaves it to others', async () => {
+    const client = await fleet.start({}, { scheduler: { run: false } });
+    const members = [client, await start(), await start()];
+    for (let round = 0; round < 20; round++) {
+      const id = newId();
+      const made = await Promise.all(members.map((member) => dispatch(member, [call(id, 'same')])));
+      expect(made).toEqual(members.map(() => [id]));
+      expect(await client.result(id)).toBe('same');
+    }
+    expect(members.flatMap(({ runs }) => runs)).toHaveLength(20);
   });
 
   it('is an error for the later one with another input, which leaves nothing of its batch', async () => {

@@ -19,6 +19,10 @@ export async function recover(core: Core): Promise<void> {
  * @param beforeStart is called before any of them may run
  */
 export async function adopt(core: Core, recovery: Recovery, beforeStart: () => void): Promise<void> {
+  // A call may be about to be made here as well, under an id that another process was first with: that is lost then.
+  if (recovery.calls.some(({ header }) => core.records.has(header.id))) {
+    await core.commits.durable().catch(() => undefined);
+  }
   const calls = recovery.calls.filter(({ header }) => !core.records.has(header.id));
   try {
     await takeIn(core, { ...recovery, calls });
