@@ -3,7 +3,7 @@ import type { Execution } from './execution.js';
 /** Per suspended instance, beyond its journal: promises, closures, the method's own variables. An estimate, in bytes. */
 const INSTANCE_OVERHEAD = 4_096;
 /** Functions that sleep for long are kept up to this number: they have time enough for a replay. */
-const MOST_ASLEEP = 1_000;
+const MOST_ASLEEP = 100;
 
 /** What is known of an instance that was suspended. */
 interface Suspension {

@@ -204,13 +204,9 @@ async function written(
   return { ms: ms / steps, bytes: (bytesWritten() - bytes) / steps };
 }
 
-/** Memory for functions that sleep, and what the next start takes with them. */
+/** Memory for functions that sleep, beside a process that has just started, and what the next start takes with them. */
 async function asleep(count: number): Promise<Figures> {
   const app = await startApp(store);
-  await warmUp(app);
-  const cold = await settledMemory();
-  // V8 keeps the pages that a flood has needed. As many calls that end come first, so that the figure is what sleepers hold.
-  for (const id of await dispatchNaps(app, count, '20ms')) await app.client.wait(id);
   const before = await settledMemory();
   await dispatchNaps(app, count, '1d');
   // Until all sleep, and their instances have been idle long enough to be let go of.
@@ -227,21 +223,18 @@ async function asleep(count: number): Promise<Figures> {
   return {
     asleep: count,
     'memory for them, MB (RSS)': round(after.rssMb - before.rssMb, 1),
-    'a flood of as many that end': round(before.rssMb - cold.rssMb, 1),
-    'heap for each, bytes': round(((after.heapMb - cold.heapMb) * 2 ** 20) / count, 0),
+    'heap for each, bytes': round(((after.heapMb - before.heapMb) * 2 ** 20) / count, 0),
     'CPU meanwhile, ms in 10 s': round((user + system) / 1_000, 1),
     'start with them, ms': round(startMs, 0),
   };
 }
 
-async function dispatchNaps(app: BenchApp, count: number, duration: string): Promise<string[]> {
-  const ids: string[] = [];
+async function dispatchNaps(app: BenchApp, count: number, duration: string): Promise<void> {
   for (let n = 0; n < count; n += IN_A_BATCH) {
     const batch = app.client.batch();
     for (let i = 0; i < IN_A_BATCH; i++) batch.add(app.work.nap(duration));
-    ids.push(...(await batch.dispatch()));
+    await batch.dispatch();
   }
-  return ids;
 }
 
 function until(child: ReturnType<typeof fork>, what: string): Promise<unknown> {
