@@ -18,6 +18,15 @@ const SMALL_INPUT = 4_096;
  */
 const IS_MADE = 'call.id = ANY (ARRAY[made.id])';
 
+/**
+ * The calls $1, `child`, and the `parent` of each, looked up one by one. Joined, the planner would now and then go through
+ * all children, where its statistics are of a time when there were none.
+ */
+const endedBelow = (calls: string): string => `
+  unnest($1::text[]) AS ended (id)
+  CROSS JOIN LATERAL (SELECT seq, parent, inbox FROM ${calls} WHERE id = ended.id OFFSET 0) AS child
+  CROSS JOIN LATERAL (SELECT owner, finished_at FROM ${calls} WHERE id = child.parent OFFSET 0) AS parent`;
+
 /** The unfinished calls of the process $1. Those that begin branches have an index of their own. */
 const ofOwner = (calls: string): string => `
   SELECT seq FROM ${calls} WHERE finished_at IS NULL AND head AND coalesce(owner, 0) = $1
@@ -494,21 +503,21 @@ function sqlOf(schema: string) {
       SELECT pg_notify('${schema}_' || process, call) FROM ${waiting} WHERE call = ANY ($1::text[])`,
     /** Processes whose calls get results of these branches hear of it. */
     tellParents: `
-      SELECT pg_notify('${schema}_' || parent.owner, 'branches')
-      FROM ${calls} AS child JOIN ${calls} AS parent ON parent.id = child.parent
-      WHERE child.id = ANY ($1::text[]) AND child.inbox < 0 AND parent.owner IS NOT NULL GROUP BY parent.owner`,
+      SELECT pg_notify('${schema}_' || parent.owner, 'branches') FROM ${endedBelow(calls)}
+      WHERE child.inbox < 0 AND parent.owner IS NOT NULL GROUP BY parent.owner`,
     /** Of these results, those whose parents have ended. */
     dropUnwanted: `
-      UPDATE ${calls} AS child SET inbox = 0 FROM ${calls} AS parent
-      WHERE child.id = ANY ($1::text[]) AND child.inbox < 0 AND parent.id = child.parent AND parent.finished_at IS NOT NULL`,
+      UPDATE ${calls} SET inbox = 0 WHERE seq = ANY (ARRAY(
+        SELECT child.seq FROM ${endedBelow(calls)} WHERE child.inbox < 0 AND parent.finished_at IS NOT NULL))`,
     dropResultsFor: `UPDATE ${calls} SET inbox = 0 WHERE parent = ANY ($1::text[]) AND inbox < 0`,
     /** A parent and its branch that end at the same moment do not see each other's end. */
     dropResultsOfEnded: `
       UPDATE ${calls} AS child SET inbox = 0 FROM ${calls} AS parent
       WHERE child.inbox < 0 AND parent.id = child.parent AND parent.finished_at IS NOT NULL`,
+    /** The sum keeps the planner from going through all results that wait for their places. */
     place: `
       UPDATE ${calls} AS call SET inbox = made.inbox
-      FROM unnest($1::text[], $2::int[]) AS made (id, inbox) WHERE call.id = made.id AND call.inbox < 0`,
+      FROM unnest($1::text[], $2::int[]) AS made (id, inbox) WHERE ${IS_MADE} AND call.inbox + 0 < 0`,
     /** In the order of the index that has only these: the planner would go through all parents. */
     endedBranches: `
       SELECT child.id, child.parent, child.correlation, child.parent_incarnation, child.state,
