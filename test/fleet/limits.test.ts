@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until, type Member } from '../support/fleet.js';
 import { TestFleet } from '../support/test-fleet.js';
-import { Deferred, exit, inputOf, LOCAL, text, type Script } from '../unit/scheduler/world.js';
+import { callOf, Deferred, exit, inputOf, joins, LOCAL, text, type Script } from '../unit/scheduler/world.js';
 
 const fleet = TestFleet.use();
 const start: TestFleet['start'] = (functions, options) => fleet.start(functions, options);
@@ -260,6 +260,26 @@ describe('limits of functions of schedulers on one PostgreSQL database', () => {
     await fleet.endFirstProcess();
     expect(await second.result(waits)).toBe('done');
     expect(await second.result(long)).toBe('done');
+  });
+
+  it('are free for other processes while a call is suspended', async () => {
+    const gate = new Deferred<void>();
+    const held: Script = async () => {
+      await gate.promise;
+      return exit('held');
+    };
+    const work = joins(() => [callOf({ id: 1, function: 'held' })]);
+    // Nothing follows from the end of a lease within the time of a test.
+    const options = { ...limited(1), store: { lease: 600_000 } };
+    const members = [await start({ work, held }, options), await start({ work, held }, options)] as const;
+    const ids: string[] = [];
+    for (const member of members) {
+      ids.push(await member.dispatch('work'));
+      await until(() => member.runs.includes('held'));
+    }
+    expect(members.map(({ runs }) => runs)).toEqual(members.map(() => ['work', 'held']));
+    gate.resolve();
+    expect(await Promise.all(ids.map((id) => members[0].result(id)))).toEqual(['held', 'held']);
   });
 
   it('leave calls of functions without one alone', async () => {

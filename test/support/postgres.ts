@@ -138,7 +138,8 @@ export class MortalStore extends PostgresStore {
 
   /** Leaves what the death of its process would: what it had sent is done, and nothing more. */
   async die(): Promise<void> {
-    // The answer comes when all marks that were sent before are written.
+    // The answer comes when all marks that were sent before are written, and that of another one when those are that waited for them.
+    await this.unwatch([]);
     await this.unwatch([]);
     await this.database.expire(this.url);
   }
