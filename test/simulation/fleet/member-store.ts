@@ -53,6 +53,7 @@ export class MemberStore implements SharedStore {
   private registrations: readonly Registration[] = [];
   private renewedAt = 0;
   private cutUntil = 0;
+  private lastCommit: Promise<void> = Promise.resolve();
 
   constructor(private readonly parts: MemberParts) {}
 
@@ -71,6 +72,7 @@ export class MemberStore implements SharedStore {
   }
 
   async open(member?: { readonly runs: boolean; readonly listener: SharedStoreListener }): Promise<void> {
+    if (this.member !== undefined) throw new StoreError('shared: is open already');
     this.listener = member?.listener;
     this.runs = member?.runs ?? true;
     await this.travel();
@@ -101,7 +103,7 @@ export class MemberStore implements SharedStore {
   }
 
   recover(): Promise<Recovery> {
-    return this.claim(Infinity, { endpoints: [], functions: [] });
+    return this.write((member) => this.parts.shared.recover(member));
   }
 
   claim(limit: number, functions: ClaimableFunctions): Promise<Recovery> {
@@ -119,7 +121,11 @@ export class MemberStore implements SharedStore {
   async commit(mutations: readonly Mutation[], branches?: BranchChanges): Promise<void> {
     if (mutations.length === 0 && branches === undefined) return;
     this.parts.effect('commit');
-    await this.write((member) => this.parts.shared.commit(member, mutations, branches));
+    const committed = this.lastCommit.then(() =>
+      this.write((member) => this.parts.shared.commit(member, mutations, branches)),
+    );
+    this.lastCommit = committed.catch(() => undefined);
+    await committed;
     this.parts.effect('committed');
   }
 

@@ -35,12 +35,16 @@ export interface Member {
   readonly tell: (what: (listener: SharedStoreListener) => void) => void;
 }
 
+/** Looks at what is committed, and has the time of the wall. */
+export type Witness = Pick<Ledger, 'apply' | 'requestCancel' | 'now'>;
+
 interface KeyRow extends KeyedCall {
   process: number;
   holds: boolean;
 }
 
 const NOTHING: Recovery = { calls: [], undelivered: [], inFlight: [] };
+const EVERYTHING: ClaimableFunctions = { endpoints: [], functions: [] };
 
 /** What processes share: it carries out their transactions, one after the other, and outlives them. */
 export class SharedMemory {
@@ -57,11 +61,13 @@ export class SharedMemory {
   /** In the order in which they came. */
   private keys: KeyRow[] = [];
   private readonly slots = new Map<string, SlotRow[]>();
+  /** Calls that ran when their process died, by the process that has claimed them. */
+  private readonly inherited = new Map<number, ReadonlySet<DispatchId>>();
   private last: Promise<unknown> = this.base.open();
 
   constructor(
-    private readonly ledger: Ledger,
-    private readonly queue: EventQueue,
+    private readonly ledger: Witness,
+    private readonly queue: Pick<EventQueue, 'now'>,
     private readonly lease: number,
     private readonly random: () => number,
   ) {}
@@ -161,17 +167,17 @@ export class SharedMemory {
     if (heads.length === 0) return NOTHING;
     const taken = rows.filter((row) => !row.finished && heads.includes(branchOf(row)) && this.isAnybodys(row));
     for (const { header } of taken) this.owners.set(header.id, member.id);
-    const ids = new Set(taken.map(({ header }) => header.id));
-    const children = rows.filter(({ header }) => ids.has(header.parentId));
-    const known = new Set(rows.map(({ header }) => header.id));
-    const lost = [...this.marks].filter(([id, process]) => !known.has(id) && this.isGone(process)).map(([id]) => id);
-    return {
-      calls: taken,
-      undelivered: children.flatMap((child) => undeliveredOf(child, rows)).sort((a, b) => a.inbox - b.inbox),
-      inFlight: [...[...ids].filter((id) => this.marks.has(id)), ...lost],
-      withKey: taken.flatMap((row) => (this.hasKey(row) ? row.header.id : [])),
-      branches: children.filter((child) => isHead(child) && isOutstanding(child)).map(branchCallOf),
-    };
+    const found = this.found(taken, rows);
+    this.inherited.set(member.id, new Set([...(this.inherited.get(member.id) ?? []), ...found.inFlight]));
+    return found;
+  }
+
+  /** Claims all that nobody has, and finds all that the process has by then. */
+  async recover(member: Member): Promise<Recovery> {
+    await this.claim(member, Infinity, EVERYTHING);
+    const rows = await this.rows();
+    const own = rows.filter(({ header, finished }) => !finished && this.owners.get(header.id) === member.id);
+    return { ...this.found(own, rows), inFlight: [...(this.inherited.get(member.id) ?? [])] };
   }
 
   async endedBranches(member: Member, limit: number) {
@@ -251,11 +257,13 @@ export class SharedMemory {
     for (const id of ids) this.cancellations.delete(id);
   }
 
+  /** A process that counts as dead says nothing about calls that others have by now. */
   mark({ id: process }: Member, started: readonly DispatchId[], ended: readonly DispatchId[]): void {
     for (const id of ended) {
       const marked = this.marks.get(id);
       if (marked !== undefined && (marked === process || this.isGone(marked))) this.marks.delete(id);
     }
+    if (this.isGone(process)) return;
     for (const id of started) this.marks.set(id, process);
   }
 
@@ -309,6 +317,39 @@ export class SharedMemory {
     return this.keys.some((line) => line.holds && line.id === row.header.id && isInLine(line, row));
   }
 
+  /** Calls of a process, with what it has to know of them. */
+  private found(calls: CallRow[], rows: readonly CallRow[]): Recovery {
+    const places = new Map(calls.map(({ header }, place) => [header.id, place]));
+    const children = rows.filter(({ header }) => places.has(header.parentId));
+    const known = new Set(rows.map(({ header }) => header.id));
+    const lost = [...this.marks].filter(([id, process]) => !known.has(id) && this.isGone(process)).map(([id]) => id);
+    const placeOf = (id: DispatchId): number => places.get(id) ?? 0;
+    return {
+      calls,
+      undelivered: children
+        .flatMap((child) => undeliveredOf(child, rows))
+        .sort((a, b) => placeOf(a.parentId) - placeOf(b.parentId) || a.inbox - b.inbox),
+      inFlight: [...[...places.keys()].filter((id) => this.marks.has(id)), ...lost],
+      withKey: calls.flatMap((row) => (this.hasKey(row) ? row.header.id : [])),
+      branches: children.filter((child) => isHead(child) && isOutstanding(child)).map(branchCallOf),
+    };
+  }
+
+  /** The highest priority first; within one, functions take turns, in any order, and of each the oldest goes first. */
+  private inTurns(heads: readonly CallRow[]): CallRow[] {
+    const lines = new Map<string, { readonly order: number; length: number }>();
+    const places = heads.map((row) => {
+      const { endpoint, function: name } = row.target;
+      const key = JSON.stringify([row.header.priority, endpoint, name]);
+      const line = lines.get(key) ?? { order: this.random(), length: 0 };
+      lines.set(key, line);
+      line.length += 1;
+      return { row, turn: line.length, order: line.order };
+    });
+    places.sort((a, b) => b.row.header.priority - a.row.header.priority || a.turn - b.turn || a.order - b.order);
+    return places.map(({ row }) => row);
+  }
+
   private claimableHeads({ id: self }: Member, rows: readonly CallRow[], functions: ClaimableFunctions): DispatchId[] {
     const counts = new Map<string, number>();
     const mayClaim = ({ target, code, position }: CallRow): boolean => {
@@ -332,13 +373,12 @@ export class SharedMemory {
     );
     const free = rows.filter((row) => this.isAnybodys(row));
     const heads = free.filter((row) => isHead(row) && !row.finished);
-    const ordered = [...heads].sort((a, b) => b.header.priority - a.header.priority || this.random() - 0.5);
     const isUrgent = ({ header, progress }: CallRow): boolean =>
       cancelled.has(header.id) ||
       (progress.cancelBy === undefined && (header.expiresAt ?? Infinity) <= this.ledger.now);
     const left = free.filter((row) => !row.finished && !isHead(row)).map(branchOf);
     const ended = left.filter((id) => rows.find(({ header }) => header.id === id)?.finished !== undefined);
-    const found = [...ordered.filter(mayClaim), ...heads.filter(isUrgent)].map(({ header }) => header.id);
+    const found = [...this.inTurns(heads).filter(mayClaim), ...heads.filter(isUrgent)].map(({ header }) => header.id);
     return [...new Set([...found, ...ended])];
   }
 
