@@ -341,6 +341,8 @@ export interface SlotDemand {
   readonly inUse: number;
   /** It has had its turn: where there is not a slot for each, others come first. */
   readonly yields: boolean;
+  /** It has waited since it asked before: those who have slots may not have heard of it, and are told again. */
+  readonly again: boolean;
 }
 
 /** What it has of them. */

@@ -303,4 +303,18 @@ describe('limits of functions of schedulers on one PostgreSQL database', () => {
     await Promise.all(ids.map((id) => client.result(id)));
     expect(members.flatMap(({ runs }) => runs).filter((name) => name === 'held')).toHaveLength(many.length);
   });
+
+  it('give up slots that have no use, also where they were not told of those who wait', async () => {
+    const work = () => exit('done');
+    const policies = [{ name: 'work', concurrency: 1 }];
+    const [first, second] = [await start({ work }, { policies }), await start({ work }, { policies })];
+    await first.result(await first.dispatch('work'));
+    // As where the second one has asked, and the first one was out of touch with the server then.
+    await fleet.database.query(
+      `INSERT INTO ${fleet.schema}.slots (endpoint, function, process, slots, wanted, turn)
+       SELECT '${LOCAL}', 'work', max(id), 0, 1, 100 FROM ${fleet.schema}.processes`,
+    );
+    expect(await second.result(await second.dispatch('work'))).toBe('done');
+    expect(second.runs).toEqual(['work']);
+  });
 });

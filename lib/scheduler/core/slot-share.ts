@@ -27,6 +27,8 @@ export class Share {
   /** Slots without a use here go to others with the next question; so does the turn, where others have none. */
   gives = false;
   yields = false;
+  /** It has waited for slots since the last look around. */
+  again = false;
   /** Claims leave calls of the function to others. */
   isPassedOver = false;
   /** Runs that had been started when there was no more use for all slots. */
@@ -78,15 +80,16 @@ export class Share {
 
   /** What the store is asked. No more runs than that are begun until it has answered. */
   ask(): SlotDemand {
-    const { fn, demand, yields } = this;
+    const { fn, demand, yields, again } = this;
     if (this.gives) fn.share = Math.min(fn.share, demand);
     this.isDue = false;
     this.gives = false;
     this.yields = false;
+    this.again = false;
     this.wasTold = false;
     this.told = demand;
     const inUse = Math.max(fn.running, fn.share);
-    return { endpoint: fn.endpoint, function: fn.name, limit: fn.limit, wanted: demand, inUse, yields };
+    return { endpoint: fn.endpoint, function: fn.name, limit: fn.limit, wanted: demand, inUse, yields, again };
   }
 
   /** Others have what this process had. */
@@ -98,6 +101,7 @@ export class Share {
     this.isDue = false;
     this.gives = false;
     this.yields = false;
+    this.again = false;
   }
 
   /** The same function, declared again. */

@@ -122,10 +122,14 @@ export class Slots {
     });
   }
 
-  /** Asks again for what it waits for: processes that had it may be no more. */
+  /** Asks again for what it waits for: processes that have it may be no more, or may not have heard of it. */
   async look(): Promise<void> {
     this.hasFailed = false;
-    for (const share of this.shares.values()) if (share.demand > share.fn.share) share.isDue = true;
+    for (const share of this.shares.values()) {
+      if (share.demand <= share.fn.share) continue;
+      share.isDue = true;
+      share.again = true;
+    }
     this.flush();
     await this.asking;
   }
@@ -218,7 +222,15 @@ export class Slots {
     this.shares.delete(name);
     if (share.held > 0) {
       const [wanted, inUse] = [0, 0];
-      this.gone.push({ endpoint: fn.endpoint, function: fn.name, limit: Infinity, wanted, inUse, yields: false });
+      this.gone.push({
+        endpoint: fn.endpoint,
+        function: fn.name,
+        limit: Infinity,
+        wanted,
+        inUse,
+        yields: false,
+        again: false,
+      });
     }
     fn.share = Infinity;
     fn.resume();

@@ -18,7 +18,7 @@ export interface Decision {
 
 /** @param rows those of all processes that are there, as they are */
 export function decide(process: number, demand: SlotDemand, rows: readonly SlotRow[]): Decision {
-  const { limit, wanted, inUse, yields } = demand;
+  const { limit, wanted, inUse, yields, again } = demand;
   const others = rows.filter((row) => row.process !== process);
   const former = rows.find((row) => row.process === process);
   const turn = former === undefined || yields ? 1 + Math.max(0, ...rows.map((row) => row.turn)) : former.turn;
@@ -32,8 +32,8 @@ export function decide(process: number, demand: SlotDemand, rows: readonly SlotR
   const hungry = others.filter((other) => lacks(other, limit) > 0);
   // Not all of them: whose turn it is not would ask in vain.
   const gains = held < (former?.slots ?? 0) ? hungry.filter((other) => partOf(other) > other.slots) : [];
-  const begins = lacks(row, limit) > 0 && !(former !== undefined && lacks(former, limit) > 0);
-  const givers = begins ? others.filter((other) => other.slots > 0) : [];
+  const begins = !(former !== undefined && lacks(former, limit) > 0);
+  const givers = lacks(row, limit) > 0 && (begins || again) ? others.filter((other) => other.slots > 0) : [];
   return {
     share: { slots, held, others: moodOf(hungry, slots) },
     row,
