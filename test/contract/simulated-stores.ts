@@ -1,6 +1,7 @@
 import { MemberStore, LEASE } from '../simulation/fleet/member-store.js';
 import { PausableQueue } from '../simulation/fleet/pausable-queue.js';
 import { SharedMemory } from '../simulation/fleet/shared-memory.js';
+import { RunningCalls } from '../simulation/casualties.js';
 import { Chance } from '../simulation/chance.js';
 import { EventQueue, type Scheduled } from '../simulation/event-queue.js';
 import { faultsOf } from '../simulation/faults.js';
@@ -70,7 +71,8 @@ export class SimulatedStores implements SharedStores {
       () => '',
     );
     const world = { queue: own, chance, faults: faultsOf(chance), trace, isChaotic: false };
-    const parts = { shared, world, queue: own, network: queue, life, effect: () => undefined };
+    const running = new RunningCalls(queue);
+    const parts = { shared, world, queue: own, network: queue, life, running, effect: () => undefined };
     const store = new MortalMemberStore(parts, () => this.expire());
     this.stores.push(store);
     return store;

@@ -213,6 +213,7 @@ export class Ledger {
     }
     if (progress.crashes > before.crashes) {
       this.trace.check(this.casualties.count(id), 'a crash is counted for a call that did not run then', id);
+      this.trace.check(progress.crashes === before.crashes + 1, 'a crash is counted twice', id);
     }
     this.checkCounted(id, before, progress);
     if (progress.state === 'incompatible') {

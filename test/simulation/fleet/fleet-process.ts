@@ -2,6 +2,7 @@ import { EmbeddedTransport } from '../../../lib/engine/embedded.transport.js';
 import type { RunRequest } from '../../../lib/gen/dispatch/sdk/v1/function_pb.js';
 import { Scheduler, type Transport } from '../../../lib/scheduler/index.js';
 import { policies, SimulatedApplication } from '../application.js';
+import { RunningCalls } from '../casualties.js';
 import { Inspector } from '../inspector.js';
 import { silence } from '../life.js';
 import { Network } from '../network.js';
@@ -19,6 +20,7 @@ export class FleetProcess extends SimulatedProcess<FleetWorld> {
   readonly scheduler: Scheduler;
   readonly application: SimulatedApplication;
   readonly inspector: Inspector;
+  private readonly running: RunningCalls;
 
   constructor(
     world: FleetWorld,
@@ -46,7 +48,9 @@ export class FleetProcess extends SimulatedProcess<FleetWorld> {
     this.application = new SimulatedApplication(around, LOCAL, false, life, () => this.kill('deadly'));
     const marks = { marks: shared.marks, unmarked: new Set<string>() };
     this.inspector = new Inspector(ledger, marks, trace, options.scheduler, wall, world.holders);
+    this.running = new RunningCalls(world.queue);
     this.store = new MemberStore({
+      running: this.running,
       shared,
       world: surroundings,
       queue: this.queue,
@@ -82,9 +86,12 @@ export class FleetProcess extends SimulatedProcess<FleetWorld> {
         this.effect('run');
         if (!this.life.isAlive) return silence();
         const end = this.begin(endpoint, request, options);
+        const ended = this.running.sent(request.dispatchId);
         const answer = await embedded.run(endpoint, request, options);
         if (!this.life.isAlive) return silence();
         end();
+        // Where its live instance is gone, the same run is sent again.
+        if (!answer.stateMissing) ended();
         return answer;
       },
     };

@@ -49,6 +49,8 @@ export class FleetWorld {
   private readonly remote: RemoteApplication;
   private readonly processes = new Set<FleetProcess>();
   private crashes: number[];
+  private readonly pauses: number;
+  private readonly cuts: number;
   private readonly rootOutcomes = new Map<number, Outcome[]>();
 
   constructor(readonly seed: number) {
@@ -56,7 +58,10 @@ export class FleetWorld {
     this.faults = faultsOf(new Chance(seed, 12));
     this.programs = new Programs(new Chance(seed, 13), new Chance(seed, 16), 0);
     this.options = optionsOf(new Chance(seed, 14));
-    this.crashes = this.faults.crashes.slice(0, 2);
+    const { crashes, pauses, cuts } = deathsOf(new Chance(seed, 17), this.faults, this.programs);
+    this.crashes = crashes;
+    this.pauses = pauses;
+    this.cuts = cuts;
     this.queue = new EventQueue(new Chance(seed, 15).random);
     this.wall = new WallClock(this.queue);
     this.trace = new Trace(
@@ -65,14 +70,13 @@ export class FleetWorld {
     );
     this.effects = new Effects(this.trace);
     this.client = new Client(this);
-    // Which of the processes that have died ran a call, nobody can tell from outside while some are paused.
-    const casualties = { count: () => true };
+    const casualties = { count: (id: DispatchId) => this.shared.casualties.count(id) };
     this.ledger = new Ledger(this.programs, this.trace, this.client, this.wall, RETENTION, casualties);
     this.ledger.oracle = new Oracle(this.programs, {
       wasProduced: (value) => this.effects.wasProduced(value),
       rootEnded: (index, outcome) =>
         (this.rootOutcomes.get(index) ?? []).some((other) => JSON.stringify(other) === JSON.stringify(outcome)),
-      mayBlame: true,
+      mayBlame: this.crashes.length + this.pauses + this.cuts > 0,
     });
     this.ledger.onRootEnded = (id, outcome) => {
       const index = this.client.indexOf(id);
@@ -117,6 +121,8 @@ export class FleetWorld {
   /** A process was killed, or could not start: another follows. */
   processEnded(process: FleetProcess): void {
     this.processes.delete(process);
+    const { identity } = process.store;
+    if (identity?.hasEnded === false) this.shared.casualties.died(identity);
     this.queue.schedule(this.chance.between(0, 20_000), () => this.start(process.lacks));
   }
 
@@ -155,8 +161,8 @@ export class FleetWorld {
 
   private scheduleFaults(): void {
     const { chance, faults } = this;
-    const sometimes = (most: number, what: string, happen: (process: FleetProcess, time: number) => void): void => {
-      for (let count = chance.whole(0, most); count > 0; count--) {
+    const sometimes = (times: number, what: string, happen: (process: FleetProcess, time: number) => void): void => {
+      for (let count = times; count > 0; count--) {
         this.queue.schedule(chance.between(0, faults.until), () => {
           const { process } = this;
           const time = chance.happens(0.5) ? chance.between(0, LEASE) : chance.between(LEASE, 4 * LEASE);
@@ -166,9 +172,9 @@ export class FleetWorld {
         });
       }
     };
-    sometimes(2, 'paused', ({ queue }, time) => queue.pause(time));
-    sometimes(2, 'cut off', ({ store }, time) => store.cut(time));
-    sometimes(1, 'stop', (process, time) => this.replace(process, time / 10));
+    sometimes(this.pauses, 'paused', ({ queue }, time) => queue.pause(time));
+    sometimes(this.cuts, 'cut off', ({ store }, time) => store.cut(time));
+    sometimes(chance.whole(0, 1), 'stop', (process, time) => this.replace(process, time / 10));
     for (let count = faults.remoteCrashes; count > 0; count--) {
       this.queue.schedule(chance.between(0, faults.until), () => this.remote.restart(false));
     }
@@ -224,6 +230,20 @@ export class FleetWorld {
   private report(): Violation {
     return this.trace.report(this.seed, '--fleet ');
   }
+}
+
+/** Of what processes die, or seem to, beside functions that end them. */
+interface Deaths {
+  /** The effects at which they are killed. */
+  readonly crashes: number[];
+  readonly pauses: number;
+  readonly cuts: number;
+}
+
+/** Where a function ends its process, nothing else does in half of the seeds: then it has to be found out, and no other. */
+function deathsOf(chance: Chance, { crashes }: Faults, { isDeadly }: Programs): Deaths {
+  if (isDeadly && chance.happens(0.5)) return { crashes: [], pauses: 0, cuts: 0 };
+  return { crashes: crashes.slice(0, 2), pauses: chance.whole(0, 2), cuts: chance.whole(0, 2) };
 }
 
 function optionsOf(chance: Chance): WorldOptions {

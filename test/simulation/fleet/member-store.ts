@@ -21,6 +21,7 @@ import type {
   Timestamp,
   UnservedFunction,
 } from '../../../lib/scheduler/index.js';
+import type { RunningCalls } from '../casualties.js';
 import type { EventQueue } from '../event-queue.js';
 import { silence, type Life } from '../life.js';
 import type { Surroundings } from '../simulated-store.js';
@@ -41,6 +42,7 @@ export interface MemberParts {
   readonly network: EventQueue;
   readonly life: Life;
   readonly effect: (what: string) => void;
+  readonly running: RunningCalls;
 }
 
 /** A process's way to the store that it shares with others: a network, which may be cut, and the lease of the process. */
@@ -188,7 +190,11 @@ export class MemberStore implements SharedStore {
   }
 
   markRunning(started: readonly DispatchId[], ended: readonly DispatchId[]): void {
-    if (this.parts.life.isAlive) this.parts.shared.mark(this.require(), started, ended);
+    const { life, running, shared } = this.parts;
+    if (!life.isAlive) return;
+    running.ended(ended);
+    running.begun(started);
+    shared.mark(this.require(), started, ended);
   }
 
   get(id: DispatchId): Promise<CallRow | undefined> {
@@ -225,14 +231,15 @@ export class MemberStore implements SharedStore {
   }
 
   private join(): Member {
-    const { shared, queue, world } = this.parts;
+    const { shared, queue, world, running } = this.parts;
     this.renewedAt = queue.now;
-    const member: Member = shared.join(this.runs, (what) => {
+    const tell: Member['tell'] = (what) => {
       if (world.isChaotic && world.chance.happens(world.faults.answerLost)) return;
       queue.schedule(world.chance.between(0.1, 5), () => {
         if (this.member === member && this.listener !== undefined) what(this.listener);
       });
-    });
+    };
+    const member = shared.join({ runs: this.runs, running, tell });
     return member;
   }
 

@@ -23,10 +23,10 @@ import { refuseForeign } from '../../../lib/scheduler/stores/refusals.js';
 import { decide, type SlotRow } from '../../../lib/scheduler/stores/postgres/slot.division.js';
 import type { EventQueue } from '../event-queue.js';
 import type { Ledger } from '../ledger.js';
+import { FleetCasualties, type Mortal } from './fleet-casualties.js';
 
 /** A process, as the store knows it: a new one each time that it registers. */
-export interface Member {
-  readonly id: number;
+export interface Member extends Mortal {
   readonly runs: boolean;
   leaseUntil: number;
   hasEnded: boolean;
@@ -50,6 +50,7 @@ const EVERYTHING: ClaimableFunctions = { endpoints: [], functions: [] };
 export class SharedMemory {
   readonly base = new MemoryStore();
   readonly marks = new Map<DispatchId, number>();
+  readonly casualties = new FleetCasualties(this.marks);
   /** Of calls that nobody has: undefined. */
   private readonly owners = new Map<DispatchId, number | undefined>();
   private readonly places = new Map<DispatchId, number>();
@@ -72,9 +73,10 @@ export class SharedMemory {
     private readonly random: () => number,
   ) {}
 
-  join(runs: boolean, tell: Member['tell']): Member {
+  join(process: Pick<Member, 'runs' | 'running' | 'tell'>): Member {
     const id = this.members.size + 1;
-    const member = { id, runs, leaseUntil: this.queue.now + this.lease, hasEnded: false, registrations: [], tell };
+    const leaseUntil = this.queue.now + this.lease;
+    const member: Member = { ...process, id, leaseUntil, hasEnded: false, registrations: [] };
     this.members.set(id, member);
     return member;
   }
@@ -103,6 +105,7 @@ export class SharedMemory {
 
   leave(member: Member): void {
     for (const [id, process] of this.marks) if (process === member.id) this.marks.delete(id);
+    this.casualties.left(member);
     member.registrations = [];
     member.hasEnded = true;
     this.tellAll((listener) => {
@@ -303,6 +306,7 @@ export class SharedMemory {
     for (const member of this.alive()) {
       if (member === self || member.leaseUntil >= this.queue.now) continue;
       member.hasEnded = true;
+      this.casualties.died(member);
       this.tellAll((listener) => listener.functionsChanged());
     }
   }
