@@ -20,6 +20,7 @@ export class FleetProcess extends SimulatedProcess<FleetWorld> {
   readonly scheduler: Scheduler;
   readonly application: SimulatedApplication;
   readonly inspector: Inspector;
+  readonly wall: WallClock;
   private readonly running: RunningCalls;
 
   constructor(
@@ -34,6 +35,7 @@ export class FleetProcess extends SimulatedProcess<FleetWorld> {
     const { chance, faults, trace, ledger, shared, options } = world;
     this.queue = new PausableQueue(world.queue, life);
     const wall = new WallClock(this.queue);
+    this.wall = wall;
     const surroundings = {
       queue: this.queue,
       chance,

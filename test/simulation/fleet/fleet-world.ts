@@ -12,14 +12,15 @@ import type { Endpoint } from '../network.js';
 import { Oracle, type Outcome } from '../oracle.js';
 import { FUNCTIONS, Programs, REMOTE, SCRIPTED } from '../programs.js';
 import { ScriptedEndpoint } from '../scripted-endpoint.js';
-import { WallClock } from '../simulated-clock.js';
 import { Trace, type Violation } from '../trace.js';
 import type { WorldOptions } from '../world.js';
 import { FleetProcess } from './fleet-process.js';
 import { LEASE } from './member-store.js';
+import { ServerClock } from './server-clock.js';
 import { SharedMemory } from './shared-memory.js';
 
-const HOUR = 3_600_000;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
 /** How long the world at peace may take to finish everything. */
 const PATIENCE = 12 * HOUR;
 /** More events than any seed needs that comes to an end. */
@@ -34,7 +35,7 @@ export class FleetWorld {
   readonly programs: Programs;
   readonly options: WorldOptions;
   readonly queue: EventQueue;
-  readonly wall: WallClock;
+  readonly wall: ServerClock;
   readonly trace: Trace;
   readonly effects: Effects;
   readonly client: Client;
@@ -63,7 +64,7 @@ export class FleetWorld {
     this.pauses = pauses;
     this.cuts = cuts;
     this.queue = new EventQueue(new Chance(seed, 15).random);
-    this.wall = new WallClock(this.queue);
+    this.wall = new ServerClock(this.queue);
     this.trace = new Trace(
       () => this.queue.now,
       (id) => this.ledger.describe(id),
@@ -175,6 +176,9 @@ export class FleetWorld {
     sometimes(this.pauses, 'paused', ({ queue }, time) => queue.pause(time));
     sometimes(this.cuts, 'cut off', ({ store }, time) => store.cut(time));
     sometimes(chance.whole(0, 1), 'stop', (process, time) => this.replace(process, time / 10));
+    sometimes(faults.jumps, 'clock off', ({ wall }, time) => {
+      this.wall.misset(wall, chance.whole(-5 * MINUTE, 5 * MINUTE), time);
+    });
     for (let count = faults.remoteCrashes; count > 0; count--) {
       this.queue.schedule(chance.between(0, faults.until), () => this.remote.restart(false));
     }
