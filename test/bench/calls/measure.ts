@@ -42,16 +42,21 @@ export interface Memory {
   readonly heapMb: number;
 }
 
+/** What is left after garbage collections. */
+export const settledMemory = (): Promise<Memory> => memoryAfter({ type: 'major', execution: 'sync' });
+
 /**
- * What is left after garbage collections, once V8 has given back the pages that it keeps for the next flood: those of Node 24
- * keep 150 MB after any, unless memory is short, which a collection of the flavor `last-resort` takes for granted.
+ * What is left once V8 has given back the pages that it keeps after a flood for the next one, as it does where memory is
+ * short: a collection of the flavor `last-resort` takes that for granted. No application is to count on it.
  */
-export async function settledMemory(): Promise<Memory> {
-  const { gc } = globalThis as { gc?: (options?: object) => void };
+export const heldMemory = (): Promise<Memory> =>
+  memoryAfter({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+
+async function memoryAfter(collection: object): Promise<Memory> {
+  const { gc } = globalThis as { gc?: (options: object) => void };
   if (gc === undefined) throw new Error('Run it with --expose-gc.');
   for (let n = 0; n < 3; n++) {
-    gc();
-    gc({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+    gc(collection);
     await delay(300);
   }
   const { rss, heapUsed } = process.memoryUsage();

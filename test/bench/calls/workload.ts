@@ -7,6 +7,7 @@ import { scratch, startApp, type BenchApp } from './app.js';
 import { storeLimit, withBareCommits } from './limit.js';
 import {
   bytesWritten,
+  heldMemory,
   median,
   percentile,
   pool,
@@ -208,6 +209,7 @@ async function written(
 async function asleep(count: number): Promise<Figures> {
   const app = await startApp(store);
   const before = await settledMemory();
+  const heldBefore = await heldMemory();
   await dispatchNaps(app, count, '1d');
   // Until all sleep, and their instances have been idle long enough to be let go of.
   await delay(75_000);
@@ -215,6 +217,7 @@ async function asleep(count: number): Promise<Figures> {
   const usage = process.cpuUsage();
   await delay(10_000);
   const { user, system } = process.cpuUsage(usage);
+  const held = await heldMemory();
   await app.app.close();
   const start = performance.now();
   const next = await startApp(store);
@@ -223,6 +226,7 @@ async function asleep(count: number): Promise<Figures> {
   return {
     asleep: count,
     'memory for them, MB (RSS)': round(after.rssMb - before.rssMb, 1),
+    'without the pages that V8 keeps after a flood': round(held.rssMb - heldBefore.rssMb, 1),
     'heap for each, bytes': round(((after.heapMb - before.heapMb) * 2 ** 20) / count, 0),
     'CPU meanwhile, ms in 10 s': round((user + system) / 1_000, 1),
     'start with them, ms': round(startMs, 0),
