@@ -198,6 +198,8 @@ export interface Recovery {
   readonly inFlight: DispatchId[];
   /** Only in a `SharedStore`: children that begin branches of their own, and whose results their parents above do not have. */
   readonly branches?: readonly BranchCall[];
+  /** Only of a claim: what `requestedCancels` tells once it is done. */
+  readonly toCancel?: readonly DispatchId[];
 }
 
 /** A call that begins a branch, as the process that has its parent knows it. */

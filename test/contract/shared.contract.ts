@@ -127,8 +127,9 @@ export function describeShared(name: string, stores: SharedStores): void {
       await first.commit([rootCall(root), branchCall(child, root)]);
       await first.commit([], { placed: [], cancelled: [child], deaf: [], released: [] });
       // It has no function that is registered here, and is to be cancelled all the same.
-      const { calls } = await second.claim(10, { endpoints: [targetOf().endpoint], functions: [] });
+      const { calls, toCancel } = await second.claim(10, { endpoints: [targetOf().endpoint], functions: [] });
       expect(calls.map(({ header }) => header.id)).toEqual([child]);
+      expect(toCancel).toEqual([child]);
       expect(await second.requestedCancels()).toEqual([child]);
     });
 

@@ -316,8 +316,7 @@ export class Fleet implements SharedStoreListener {
     // Where calls belong that cannot go on here has to be known as it is now, or they would come back.
     if (recovery.calls.some((call) => this.departures.mayLeave(call))) await this.neighbours.look();
     // One that is to be cancelled does not begin here.
-    const toCancel = await this.store.requestedCancels();
-    await adopt(this.core, recovery, () => this.cancelAll(toCancel));
+    await adopt(this.core, recovery, () => this.cancelAll(recovery.toCancel ?? []));
     await this.carryOutCancels();
     void this.branches.look();
   }

@@ -172,7 +172,7 @@ export class SharedMemory {
     for (const { header } of taken) this.owners.set(header.id, member.id);
     const found = this.found(taken, rows);
     this.inherited.set(member.id, new Set([...(this.inherited.get(member.id) ?? []), ...found.inFlight]));
-    return found;
+    return { ...found, toCancel: await this.requestedCancels(member) };
   }
 
   /** Claims all that nobody has, and finds all that the process has by then. */

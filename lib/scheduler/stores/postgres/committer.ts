@@ -34,6 +34,8 @@ export interface CommitterParts {
  * COMMIT, that tells afterwards what became of it.
  */
 export class Committer {
+  /** Mutations that were committed. */
+  written = 0;
   private last: Promise<unknown> = Promise.resolve();
   /** The number of the last transaction that is known to be committed. */
   private sequence = 0;
@@ -142,7 +144,11 @@ export class Committer {
     const isWhole = await Promise.all(
       sent.map(async ({ answer, expected }) => expected === undefined || (await answer).count === expected),
     );
-    if (isWhole.every(Boolean)) return this.end(connection);
+    if (isWhole.every(Boolean)) {
+      await this.end(connection);
+      this.written += mutations.length;
+      return;
+    }
     await rollBack(connection);
     throw (
       (await this.parts.writer.refusal(connection, mutations)) ??

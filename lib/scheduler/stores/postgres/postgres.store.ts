@@ -407,7 +407,6 @@ export class PostgresStore implements JoiningStore {
 
   private take(limit: number, functions: ClaimableFunctions | undefined): Promise<Recovery> {
     return this.use(async (session) => {
-      await session.judgeOthers();
       const recovery = await session.claims.claim(limit, functions);
       session.marks.inherit(recovery.inFlight);
       for (const id of recovery.inFlight) session.inFlight.add(id);

@@ -85,7 +85,13 @@ export class Session {
       warn: (message) => listener.warn(message),
     });
     this.keyLines = new KeyLines(statements, this.committer, process);
-    this.claims = new Claims({ statements, committer: this.committer, keyLines: this.keyLines, process });
+    this.claims = new Claims({
+      statements,
+      committer: this.committer,
+      keyLines: this.keyLines,
+      process,
+      judge: (connection) => this.judgeOthers(connection),
+    });
     this.slotShares = new SlotShares(statements, this.committer, process);
     this.marks = new RunningMarks(statements, process, () => this.control.current);
     this.lease = new Lease({
@@ -127,21 +133,6 @@ export class Session {
     });
   }
 
-  /** Declares processes dead whose lease has run out. */
-  async judgeOthers(): Promise<void> {
-    if (performance.now() < this.judgesFrom) return;
-    const { statements, listener, lease } = this.parts;
-    const { rows } = await this.committer.inTurn((connection) =>
-      connection.run(statements.endExpired, [this.process, lease]),
-    );
-    if (rows.length > 0) await this.tell((connection) => connection.run(statements.tellFunctions));
-    for (const row of rows) {
-      listener.warn(
-        `The process ${text(row[1])} has shown no sign of life for more than ${lease} ms: its calls go on in others.`,
-      );
-    }
-  }
-
   /** The functions of this process, in place of what it said before. */
   async register(functions: readonly Registration[]): Promise<void> {
     const { statements } = this.parts;
@@ -175,6 +166,20 @@ export class Session {
       // What it leaves behind is found by the processes that are there then.
     } finally {
       await Promise.all([this.writing.close(), this.control.close(), this.readers.close()]);
+    }
+  }
+
+  /** Declares processes dead whose lease has run out. */
+  private async judgeOthers(connection: Connection): Promise<void> {
+    if (performance.now() < this.judgesFrom) return;
+    const { statements, listener, lease } = this.parts;
+    const { rows } = await connection.run(statements.endExpired, [this.process, lease]);
+    // Not in the middle of a claim: what it has locked would wait for another connection.
+    if (rows.length > 0) void this.tell((control) => control.run(statements.tellFunctions)).catch(() => undefined);
+    for (const row of rows) {
+      listener.warn(
+        `The process ${text(row[1])} has shown no sign of life for more than ${lease} ms: its calls go on in others.`,
+      );
     }
   }
 

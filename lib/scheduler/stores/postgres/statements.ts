@@ -32,18 +32,20 @@ const ofOwner = (calls: string): string => `
   SELECT seq FROM ${calls} WHERE finished_at IS NULL AND head AND coalesce(owner, 0) = $1
   UNION ALL SELECT seq FROM ${calls} WHERE finished_at IS NULL AND NOT head AND coalesce(owner, 0) = $1`;
 
+/** The unfinished calls of the branches $2 for which this holds, found by its index for each branch, whatever the planner thinks. */
+const ofBranches = (calls: string, which: string): string => `
+  SELECT seq FROM unnest($2::text[]) AS taken (head) CROSS JOIN LATERAL (
+    SELECT seq FROM ${calls} AS call WHERE call.finished_at IS NULL AND ${which} OFFSET 0) AS call`;
+
 /**
  * The unfinished calls in the branches that begin with $2. What is looked for by such a list has it as an array, so that it
  * is made once, and each call is found by its number: joined, the list is made again for each call of the table, or the
  * table is read.
  */
 const inBranches = (calls: string): string => `
-  SELECT seq FROM unnest($2::text[]) AS taken (head) JOIN ${calls} AS call ON call.id = taken.head
-  WHERE call.finished_at IS NULL
-  UNION ALL SELECT seq FROM unnest($2::text[]) AS taken (head) JOIN ${calls} AS call ON call.branch = taken.head
-  WHERE call.finished_at IS NULL AND call.branch IS NOT NULL AND NOT call.head
-  UNION ALL SELECT seq FROM unnest($2::text[]) AS taken (head) JOIN ${calls} AS call ON call.root = taken.head
-  WHERE call.finished_at IS NULL AND call.parent IS NOT NULL AND call.branch IS NULL`;
+  ${ofBranches(calls, 'call.id = taken.head')}
+  UNION ALL ${ofBranches(calls, 'call.branch = taken.head AND call.branch IS NOT NULL AND NOT call.head')}
+  UNION ALL ${ofBranches(calls, 'call.root = taken.head AND call.parent IS NOT NULL AND call.branch IS NULL')}`;
 
 /** Only a call with a state has children that matter to it: most have none, and nobody has to look for any. */
 const HAS_STATE = '(parent.journal_bytes > 0 OR parent.min_results > 0)';
@@ -51,10 +53,11 @@ const HAS_STATE = '(parent.journal_bytes > 0 OR parent.min_results > 0)';
 /** Results that parents, by their numbers, have not taken in. */
 const undeliveredTo = (calls: string, parents: string): string => `
   SELECT child.id, parent.id, child.correlation, child.inbox
-  FROM ${calls} AS parent JOIN ${calls} AS child ON child.root = parent.root AND child.parent = parent.id
+  FROM ${calls} AS parent CROSS JOIN LATERAL (
+    SELECT * FROM ${calls} AS child WHERE child.root = parent.root AND child.parent = parent.id
+      AND child.finished_at IS NOT NULL AND child.inbox > parent.delivered
+      AND child.parent_incarnation = parent.incarnation OFFSET 0) AS child
   WHERE parent.owner = $1 AND parent.seq = ANY (ARRAY(${parents})) AND ${HAS_STATE}
-    AND child.finished_at IS NOT NULL AND child.inbox > parent.delivered
-    AND child.parent_incarnation = parent.incarnation
   ORDER BY parent.seq, child.inbox`;
 
 interface Tables {
@@ -189,9 +192,10 @@ function unserved(tables: Tables): string {
 /** Branches whose results their parents, by their numbers, do not have. */
 const branchesOf = (calls: string, parents: string): string => `
   SELECT child.id, parent.id, child.correlation, child.parent_incarnation
-  FROM ${calls} AS parent JOIN ${calls} AS child ON child.root = parent.root AND child.parent = parent.id
-  WHERE parent.owner = $1 AND parent.seq = ANY (ARRAY(${parents})) AND ${HAS_STATE}
-    AND child.head AND (child.finished_at IS NULL OR child.inbox < 0)`;
+  FROM ${calls} AS parent CROSS JOIN LATERAL (
+    SELECT * FROM ${calls} AS child WHERE child.root = parent.root AND child.parent = parent.id
+      AND child.head AND (child.finished_at IS NULL OR child.inbox < 0) OFFSET 0) AS child
+  WHERE parent.owner = $1 AND parent.seq = ANY (ARRAY(${parents})) AND ${HAS_STATE}`;
 
 /** What tells a process from those of other databases, as a text that no setting of a session changes. */
 const START = '(extract(epoch FROM started_at) * 1000000)::bigint::text';
@@ -563,14 +567,17 @@ function sqlOf(schema: string) {
     claimHeads: claimHeads(tables, FAIR_QUOTA),
     /** The same where all that was found is being claimed by others: whatever is left. */
     claimAnyHeads: claimHeads(tables, '$1'),
-    /** Branches in which a call is to be cancelled, whatever their function. There are few: each is looked up. */
+    /**
+     * Branches in which a call is to be cancelled, whatever their function. There are few: each is looked up. In the order of
+     * the numbers themselves, here and below, the planner would go through all calls.
+     */
     claimCancelled: `
       SELECT id FROM ${calls}
       WHERE finished_at IS NULL AND head AND ${isAnybodys('owner')}
         AND id = ANY (ARRAY(
           SELECT (SELECT coalesce(target.branch, target.root) FROM ${calls} AS target WHERE target.id = request.call)
           FROM ${cancellations} AS request))
-      ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED`,
+      ORDER BY -seq DESC LIMIT $1 FOR UPDATE SKIP LOCKED`,
     /** Branches whose time is up, whatever their function: anybody can end them. */
     claimExpired: `
       SELECT id FROM ${calls}
@@ -584,7 +591,7 @@ function sqlOf(schema: string) {
         SELECT coalesce(branch, root) FROM ${calls} AS call
         WHERE call.finished_at IS NULL AND NOT call.head AND ${OWNER} = ANY (ARRAY(
           SELECT 0 UNION ALL SELECT process.id FROM ${processes} AS process WHERE process.ended_at IS NOT NULL))))
-      ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED`,
+      ORDER BY -seq DESC LIMIT $1 FOR UPDATE SKIP LOCKED`,
     /**
      * All unfinished calls of these branches. A commit of their former process can no longer come in between; another process
      * that has claimed them since they were looked for keeps them.
@@ -593,9 +600,10 @@ function sqlOf(schema: string) {
       UPDATE ${calls} AS call SET owner = $1
       WHERE seq = ANY (ARRAY(${inBranches(calls)})) AND ${isAnybodys('call.owner')}
       RETURNING ${columns('call')}, CASE WHEN octet_length(input) <= ${SMALL_INPUT} THEN input END`,
-    /** Of these calls, and of calls that were run before they were stored: their parents make them again. */
+    /** Of calls in these branches, and of calls that were run before they were stored: their parents make them again. */
     inFlight: `
-      SELECT call FROM ${running} WHERE call = ANY ($1::text[])
+      SELECT call FROM ${running} WHERE call = ANY (ARRAY(
+        SELECT id FROM ${calls} WHERE seq = ANY (ARRAY(${inBranches(calls)})) AND owner = $1))
       UNION SELECT call FROM ${running} AS mark
       WHERE ${isAnybodys('process')}
         AND NOT EXISTS (SELECT FROM ${calls} AS call WHERE call.id = mark.call)`,
