@@ -145,7 +145,9 @@ export class Committer {
       sent.map(async ({ answer, expected }) => expected === undefined || (await answer).count === expected),
     );
     if (isWhole.every(Boolean)) {
-      await this.end(connection);
+      const ending = this.end(connection);
+      this.parts.writer.tellWaiting(connection, groups);
+      await ending;
       this.written += mutations.length;
       return;
     }

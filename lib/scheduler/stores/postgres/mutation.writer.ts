@@ -93,6 +93,19 @@ export class MutationWriter {
     return sent;
   }
 
+  /**
+   * Tells who waits for ends, once the COMMIT was sent: whoever begins to wait before that is found, and whoever does after
+   * it sees the end.
+   */
+  tellWaiting(connection: Connection, groups: readonly MutationGroup[]): void {
+    const ended = groups.flatMap(({ changes }) =>
+      [...changes.values()].filter(({ finished }) => finished !== undefined),
+    );
+    if (ended.length === 0) return;
+    // Those who do not hear of it look now and then.
+    connection.run(this.parts.statements.tellWaiting, [arrays.texts(idsOf(ended))]).catch(() => undefined);
+  }
+
   /** Why the group was not written wholly. The transaction was rolled back. */
   async refusal(connection: Connection, mutations: readonly Mutation[]): Promise<StoreError | undefined> {
     const { statements, owner } = this.parts;
@@ -138,9 +151,7 @@ export class MutationWriter {
   /** Other processes hear of it when the transaction is committed. */
   private tell(changes: readonly Change[], send: (statement: Statement, values: SqlValue[]) => void): void {
     const { statements } = this.parts;
-    const ended = changes.filter((change) => change.finished !== undefined);
-    if (ended.length > 0) send(statements.tellWaiting, [arrays.texts(idsOf(ended))]);
-    const unplaced = ended.filter(({ finished }) => finished?.inbox === UNPLACED);
+    const unplaced = changes.filter(({ finished }) => finished?.inbox === UNPLACED);
     if (unplaced.length > 0) {
       const ids = arrays.texts(idsOf(unplaced));
       send(statements.dropUnwanted, [ids]);

@@ -502,7 +502,7 @@ function sqlOf(schema: string) {
     /** What a refusal is about. */
     inspect: `
       SELECT id, finished_at IS NOT NULL, owner, journal_bytes, journal_kind FROM ${calls} WHERE id = ANY ($1::text[])`,
-    /** Processes that wait for these ends, of other processes' calls, hear of them once the transaction is committed. */
+    /** Processes that wait for these ends, of other processes' calls, hear of them. */
     tellWaiting: `
       SELECT pg_notify('${schema}_' || process, call) FROM ${waiting} WHERE call = ANY ($1::text[])`,
     /** Processes whose calls get results of these branches hear of it. */
