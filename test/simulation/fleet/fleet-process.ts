@@ -27,6 +27,8 @@ export class FleetProcess extends SimulatedProcess<FleetWorld> {
     world: FleetWorld,
     /** Functions that it does not have. */
     readonly lacks: ReadonlySet<string>,
+    /** Its code is that of a deploy. */
+    readonly changed: boolean,
     /** At which effect it is killed; 0: at none. */
     crashAt: number,
   ) {
@@ -47,7 +49,7 @@ export class FleetProcess extends SimulatedProcess<FleetWorld> {
     };
     const { programs, effects } = world;
     const around = { chance, options, programs, effects, ledger, trace, wall, queue: this.queue };
-    this.application = new SimulatedApplication(around, LOCAL, false, life, () => this.kill('deadly'));
+    this.application = new SimulatedApplication(around, LOCAL, changed, life, () => this.kill('deadly'));
     const marks = { marks: shared.marks, unmarked: new Set<string>() };
     this.inspector = new Inspector(ledger, marks, trace, options.scheduler, wall, world.holders);
     this.running = new RunningCalls(world.queue);
@@ -75,7 +77,7 @@ export class FleetProcess extends SimulatedProcess<FleetWorld> {
     );
     this.scheduler.setFunctions(
       LOCAL,
-      policies(false).filter(({ name }) => !lacks.has(name)),
+      policies(changed).filter(({ name }) => !lacks.has(name)),
     );
     this.scheduler.setFunctions(REMOTE, policies(false));
   }

@@ -26,6 +26,8 @@ const PATIENCE = 12 * HOUR;
 /** More events than any seed needs that comes to an end. */
 const MOST_EVENTS = 400_000;
 const RETENTION = 30_000;
+/** How long calls that wait for other code do so, where nothing goes wrong any more. */
+const DEPLOY_INTERVAL = 10 * MINUTE;
 
 /** Several processes on one store: they die, are paused for longer than their lease, and lose the store for a while. */
 export class FleetWorld {
@@ -105,8 +107,7 @@ export class FleetWorld {
     this.client.start();
     this.scheduleFaults();
     await this.until(() => this.queue.now >= this.faults.until, Infinity, 'chaos');
-    this.trace.note('peace');
-    this.isChaotic = false;
+    this.makePeace();
     const isDone = (): boolean => this.ledger.unfinished === 0 && this.processes.size === count && this.isWhole;
     await this.until(isDone, this.bound(PATIENCE), 'a call is starved');
     await this.confirm();
@@ -124,7 +125,7 @@ export class FleetWorld {
     this.processes.delete(process);
     const { identity } = process.store;
     if (identity?.hasEnded === false) this.shared.casualties.died(identity);
-    this.queue.schedule(this.chance.between(0, 20_000), () => this.start(process.lacks));
+    this.queue.schedule(this.chance.between(0, 20_000), () => this.start(process.lacks, this.codeAfter(process)));
   }
 
   /** A run begins in a process that is alive for all others: it has the call, and the limit of the function has room. */
@@ -148,10 +149,15 @@ export class FleetWorld {
     return new Set(nth === 0 ? [] : [...FUNCTIONS.keys()].filter(() => this.chance.happens(0.3)));
   }
 
-  private start(lacks: ReadonlySet<string>): void {
+  /** Versions are side by side while one is deployed, and where it is taken back. */
+  private codeAfter({ changed }: FleetProcess): boolean {
+    return this.isChaotic && this.faults.deploys > 0 ? this.chance.happens(0.5) : changed;
+  }
+
+  private start(lacks: ReadonlySet<string>, changed = false): void {
     const crashAt = this.isChaotic ? (this.crashes.shift() ?? 0) : 0;
-    const process = new FleetProcess(this, lacks, crashAt);
-    this.trace.note('start', '', [...lacks].join(' '));
+    const process = new FleetProcess(this, lacks, changed, crashAt);
+    this.trace.note('start', '', [...(changed ? ['changed code'] : []), ...lacks].join(' '));
     process.scheduler.start().then(
       () => {
         if (process.life.isAlive) this.processes.add(process);
@@ -175,7 +181,9 @@ export class FleetWorld {
     };
     sometimes(this.pauses, 'paused', ({ queue }, time) => queue.pause(time));
     sometimes(this.cuts, 'cut off', ({ store }, time) => store.cut(time));
-    sometimes(chance.whole(0, 1), 'stop', (process, time) => this.replace(process, time / 10));
+    sometimes(chance.whole(0, 1) + faults.deploys, 'stop', (process, time) => {
+      this.replace(process, time / 10, this.codeAfter(process));
+    });
     sometimes(faults.jumps, 'clock off', ({ wall }, time) => {
       this.wall.misset(wall, chance.whole(-5 * MINUTE, 5 * MINUTE), time);
     });
@@ -184,11 +192,26 @@ export class FleetWorld {
     }
   }
 
+  /** Nothing goes wrong from here on. Where calls wait for other code, all processes get that, in turns. */
+  private makePeace(): void {
+    this.trace.note('peace');
+    this.isChaotic = false;
+    let changed = false;
+    const look = (): void => {
+      if (this.ledger.unfinished === 0) return;
+      changed = !changed;
+      const isParked = [...this.ledger.calls.values()].some(({ progress }) => progress.state === 'incompatible');
+      if (isParked) for (const process of [...this.processes]) this.replace(process, 1_000, changed);
+      this.queue.schedule(DEPLOY_INTERVAL, look);
+    };
+    this.queue.schedule(DEPLOY_INTERVAL, look);
+  }
+
   /** Ends the process in order and starts another. */
-  private replace(process: FleetProcess, grace: number): void {
+  private replace(process: FleetProcess, grace: number, changed: boolean): void {
     this.processes.delete(process);
     process.stop(grace).then(
-      () => this.start(process.lacks),
+      () => this.start(process.lacks, changed),
       (error: unknown) => this.trace.violate(`the scheduler cannot be stopped: ${String(error)}`),
     );
   }
