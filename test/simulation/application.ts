@@ -11,11 +11,11 @@ import type { Endpoint, Reply } from './network.js';
 import type { Outcome } from './oracle.js';
 import { FUNCTIONS, REMOTE, type Home, type Program } from './programs.js';
 import { SimulatedClock } from './simulated-clock.js';
-import type { World } from './world.js';
+import type { SimulatedWorld } from './simulated-world.js';
 
 /** What an application's process is in. */
 export interface ApplicationWorld extends Pick<
-  World,
+  SimulatedWorld,
   'chance' | 'options' | 'programs' | 'effects' | 'ledger' | 'trace' | 'wall'
 > {
   readonly queue: Pick<EventQueue, 'now' | 'schedule'>;

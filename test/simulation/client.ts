@@ -4,11 +4,11 @@ import { pack } from '../../lib/values/index.js';
 import type { Clients, Ledger } from './ledger.js';
 import type { Root } from './programs.js';
 import type { SchedulerProcess } from './scheduler-process.js';
-import type { World } from './world.js';
+import type { SimulatedWorld } from './simulated-world.js';
 
 /** What clients have to do with. */
 export interface ClientWorld extends Pick<
-  World,
+  SimulatedWorld,
   'programs' | 'queue' | 'chance' | 'faults' | 'trace' | 'wall' | 'strain'
 > {
   readonly ledger: Ledger;

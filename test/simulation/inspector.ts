@@ -5,7 +5,7 @@ import type { Ledger, LedgerCall } from './ledger.js';
 import { FUNCTIONS, LOCAL } from './programs.js';
 import type { WallClock } from './simulated-clock.js';
 import type { Trace } from './trace.js';
-import type { WorldOptions } from './world.js';
+import type { WorldOptions } from './simulated-world.js';
 
 /** How long it may take to read what a run needs, on the slowest of disks; milliseconds. */
 const READING_TAKES = 15_000;

@@ -1,109 +1,48 @@
 import type { DispatchId, SchedulerOptions } from '../../lib/scheduler/index.js';
-import { policies, RemoteApplication } from './application.js';
+import { policies } from './application.js';
 import { Casualties } from './casualties.js';
 import { Chance } from './chance.js';
-import { Client } from './client.js';
-import { Effects } from './effects.js';
 import { EventQueue } from './event-queue.js';
-import { faultsOf, gentle, type Faults } from './faults.js';
-import { Ledger } from './ledger.js';
-import type { Endpoint } from './network.js';
-import { Oracle, type Outcome } from './oracle.js';
+import { faultsOf, gentle } from './faults.js';
 import { Programs, REMOTE, SCRIPTED, STRAINED } from './programs.js';
 import { SchedulerProcess } from './scheduler-process.js';
-import { ScriptedEndpoint } from './scripted-endpoint.js';
-import { strainOf, StrainedEndpoint, type Strain } from './strained-endpoint.js';
+import {
+  DEPLOY_INTERVAL,
+  HOUR,
+  MINUTE,
+  PATIENCE,
+  runtimeOptions,
+  SimulatedWorld,
+  workingOptions,
+  type Plan,
+  type WorldOptions,
+} from './simulated-world.js';
+import { strainOf, StrainedEndpoint } from './strained-endpoint.js';
 import { WallClock } from './simulated-clock.js';
 import { Disk, type Surroundings } from './simulated-store.js';
-import { Trace } from './trace.js';
 
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
-/** How long the world at peace may take to finish everything. */
-const PATIENCE = 12 * HOUR;
-/** How often it is looked whether calls wait for other code. */
-const DEPLOY_INTERVAL = 10 * MINUTE;
 /** Retries without any pause that cannot be by chance. */
 const RETRIES_TO_JUDGE = 6;
 /** Shorter than calls that were cancelled may clean up; milliseconds. */
 const SHORT_RETENTION = 5_000;
-/** More events than any seed needs that comes to an end. */
-const MOST_EVENTS = 400_000;
-
-export interface WorldOptions {
-  readonly scheduler: Required<Pick<SchedulerOptions, 'concurrency' | 'retention' | 'purgeInterval'>> &
-    SchedulerOptions;
-  readonly replay: 'live' | 'always';
-  readonly maxLive: number | undefined;
-  readonly callsPerCommit: number;
-}
 
 /** Everything that a seed decides: programs, faults, settings, and the order in which things happen. */
-export class World implements Surroundings {
-  readonly chance: Chance;
-  readonly faults: Faults;
-  readonly strain: Strain | undefined;
-  readonly programs: Programs;
-  readonly options: WorldOptions;
-  readonly queue: EventQueue;
-  readonly wall: WallClock;
-  readonly trace: Trace;
-  readonly effects: Effects;
-  readonly client: Client;
-  readonly ledger: Ledger;
+export class World extends SimulatedWorld implements Surroundings {
   readonly disk: Disk;
   readonly casualties = new Casualties();
   /** Calls of the strained endpoint that have begun to run. */
   readonly touched = new Set<DispatchId>();
-  readonly remote: RemoteApplication;
-  readonly endpoints: Map<string, Endpoint>;
-  isChaotic = true;
   /** The process that runs; undefined while none has started. */
   process: SchedulerProcess | undefined;
-  events = 0;
 
   /** Whether the local application has the changed code. */
   private changed = false;
-  private crashes: number[];
-  private readonly rootOutcomes = new Map<number, Outcome[]>();
   private finalStop: 'no' | 'begun' | 'done' = 'no';
 
-  constructor(readonly seed: number) {
-    this.chance = new Chance(seed, 1);
-    this.strain = strainOf(new Chance(seed, 8));
-    const faults = faultsOf(new Chance(seed, 2));
-    this.faults = this.strain ? gentle(faults) : faults;
-    this.programs = new Programs(new Chance(seed, 3), new Chance(seed, 6), this.strain?.calls ?? 0);
-    const options = optionsOf(new Chance(seed, 4), new Chance(seed, 7), this.programs.isCrowded);
-    this.options = this.strain ? unlimited(options) : options;
-    this.crashes = [...this.faults.crashes];
-    this.queue = new EventQueue(new Chance(seed, 5).random);
-    this.wall = new WallClock(this.queue);
-    this.trace = new Trace(
-      () => this.queue.now,
-      (id) => this.ledger.describe(id),
-    );
-    this.effects = new Effects(this.trace);
-    this.client = new Client(this);
-    const { retention } = this.options.scheduler;
-    this.ledger = new Ledger(this.programs, this.trace, this.client, this.wall, retention, this.casualties);
-    this.ledger.oracle = new Oracle(this.programs, {
-      wasProduced: (value) => this.effects.wasProduced(value),
-      rootEnded: (index, outcome) =>
-        (this.rootOutcomes.get(index) ?? []).some((other) => JSON.stringify(other) === JSON.stringify(outcome)),
-      mayBlame: this.crashes.length > 0 || this.faults.markFails > 0,
-    });
-    this.ledger.onRootEnded = (id, outcome) => {
-      const index = this.client.indexOf(id);
-      this.rootOutcomes.set(index, [...(this.rootOutcomes.get(index) ?? []), outcome]);
-    };
-    this.ledger.onPurged = (id) => this.effects.forget(id);
+  constructor(seed: number) {
+    const plan = planOf(seed);
+    super(seed, plan, new WallClock(plan.queue));
     this.disk = new Disk(this.ledger);
-    this.remote = new RemoteApplication(this);
-    this.endpoints = new Map<string, Endpoint>([
-      [REMOTE, this.remote],
-      [SCRIPTED, new ScriptedEndpoint(this.programs, this.trace)],
-    ]);
     if (this.strain) this.endpoints.set(STRAINED, new StrainedEndpoint(this.strain, this.queue));
   }
 
@@ -125,7 +64,7 @@ export class World implements Surroundings {
     await this.until(() => this.ledger.calls.size === 0 && this.isResting(), purged, 'something is left in the store');
     this.checkRest();
     await this.stop();
-    if (this.trace.violation) throw this.trace.report(this.seed);
+    if (this.trace.violation) throw this.report();
   }
 
   /** A process was killed, or could not start: another follows. */
@@ -137,8 +76,7 @@ export class World implements Surroundings {
   }
 
   private startProcess(): void {
-    const crashAt = this.isChaotic ? (this.crashes.shift() ?? 0) : 0;
-    const process = new SchedulerProcess(this, this.changed, crashAt);
+    const process = new SchedulerProcess(this, this.changed, this.nextCrash());
     this.trace.note('start', '', this.changed ? 'changed code' : '');
     process.scheduler.start().then(
       () => {
@@ -203,8 +141,7 @@ export class World implements Surroundings {
     this.disk.isFull = false;
     const look = (): void => {
       if (this.finalStop !== 'no') return;
-      const parked = [...this.ledger.calls.values()].filter(({ progress }) => progress.state === 'incompatible');
-      if (parked.length > 0) {
+      if (this.isParked) {
         const changed = !this.changed;
         this.redeploy(changed, 1_000);
         if (this.remote.changed !== changed) this.deployRemote(changed);
@@ -212,13 +149,6 @@ export class World implements Surroundings {
       if (this.ledger.unfinished > 0) this.queue.schedule(DEPLOY_INTERVAL, look);
     };
     this.queue.schedule(DEPLOY_INTERVAL, look);
-  }
-
-  private async confirm(): Promise<void> {
-    let done = false;
-    const confirmed = this.client.confirmAll().then(() => (done = true));
-    await this.until(() => done, this.bound(HOUR), 'somebody waits for a call that has ended');
-    await confirmed;
   }
 
   private isResting(): boolean {
@@ -231,7 +161,7 @@ export class World implements Surroundings {
     trace.check(running.length === 0, 'a call runs, and the store has none', ...running);
     const { slowStore, commitFails, fullDisks } = this.faults;
     if (slowStore + commitFails + fullDisks === 0) this.checkPauses();
-    if (trace.violation) throw trace.report(this.seed);
+    if (trace.violation) throw this.report();
   }
 
   /** A pause is random, but not so short that a commit takes longer, again and again. */
@@ -250,41 +180,34 @@ export class World implements Surroundings {
     this.remote.restart(false);
   }
 
-  private bound(milliseconds: number): number {
-    return this.queue.now + milliseconds;
+  protected override get marks(): number {
+    return this.disk.marks.size;
   }
 
-  /** Lets one thing happen after the other until it is so. */
-  private async until(isDone: () => boolean, latest: number, failure: string): Promise<void> {
-    while (!isDone()) {
-      this.events += 1;
-      if (this.queue.next > latest || this.events > MOST_EVENTS || !this.queue.step()) {
-        this.trace.violate(`${failure}: ${this.describeLeft()}`, ...this.leftIds());
-        throw this.trace.report(this.seed);
-      }
-      await drained();
-      // Timers run down whatever the clock is set to, so that nobody can say when what is due is started.
-      if (this.faults.jumps === 0) this.process?.fairness.look();
-      this.process?.restraint?.look();
-      if (this.trace.violation) throw this.trace.report(this.seed);
-    }
-  }
-
-  private leftIds(): string[] {
-    const calls = [...this.ledger.calls.values()];
-    const unfinished = calls.filter(({ finished }) => finished === undefined);
-    return (unfinished.length > 0 ? unfinished : calls).slice(0, 5).map(({ header }) => header.id);
-  }
-
-  private describeLeft(): string {
-    const { calls, unfinished } = this.ledger;
-    return `${unfinished} of ${calls.size} calls have not ended after ${Math.round(this.queue.now / 1000)} s, ${this.events} events, ${this.disk.marks.size} marks`;
+  protected override look(): void {
+    // Timers run down whatever the clock is set to, so that nobody can say when what is due is started.
+    if (this.faults.jumps === 0) this.process?.fairness.look();
+    this.process?.restraint?.look();
   }
 }
 
-/** All that was set off in this turn has been done: nothing but microtasks lies between two events. */
-function drained(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+function planOf(seed: number): Plan {
+  const strain = strainOf(new Chance(seed, 8));
+  const someFaults = faultsOf(new Chance(seed, 2));
+  const faults = strain ? gentle(someFaults) : someFaults;
+  const programs = new Programs(new Chance(seed, 3), new Chance(seed, 6), strain?.calls ?? 0);
+  const options = optionsOf(new Chance(seed, 4), new Chance(seed, 7), programs.isCrowded);
+  return {
+    chance: new Chance(seed, 1),
+    faults,
+    strain,
+    programs,
+    options: strain ? unlimited(options) : options,
+    queue: new EventQueue(new Chance(seed, 5).random),
+    crashes: faults.crashes,
+    mayBlame: faults.crashes.length > 0 || faults.markFails > 0,
+    command: '',
+  };
 }
 
 function optionsOf(chance: Chance, scarcity: Chance, isCrowded: boolean): WorldOptions {
@@ -301,17 +224,12 @@ function optionsOf(chance: Chance, scarcity: Chance, isCrowded: boolean): WorldO
     scheduler: {
       concurrency: slots,
       endpoints,
-      startsPerTurn: chance.pick([1, 5, 500]),
-      payloadMemory: chance.pick([0, 1_000, 1 << 20]),
-      runTimeout: 90_000,
-      cancelGrace: chance.pick([0, 1_000, 20_000]),
+      ...workingOptions(chance),
       retention: keeps,
       purgeInterval: keeps / 3,
       longSleep: scarcity.pick([1, 600, 60_000]),
     },
-    replay: chance.happens(0.25) ? 'always' : 'live',
-    maxLive: chance.happens(0.25) ? chance.whole(1, 4) : undefined,
-    callsPerCommit: chance.pick([1, 3, 500]),
+    ...runtimeOptions(chance),
   };
 }
 

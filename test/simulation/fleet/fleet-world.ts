@@ -1,97 +1,48 @@
 import type { RunRequest } from '../../../lib/gen/dispatch/sdk/v1/function_pb.js';
 import type { DispatchId } from '../../../lib/scheduler/index.js';
-import { RemoteApplication } from '../application.js';
 import { Chance } from '../chance.js';
-import { Client } from '../client.js';
-import { Effects } from '../effects.js';
 import { EventQueue } from '../event-queue.js';
 import { faultsOf, type Faults } from '../faults.js';
 import type { Holder } from '../inspector.js';
-import { Ledger } from '../ledger.js';
-import type { Endpoint } from '../network.js';
-import { Oracle, type Outcome } from '../oracle.js';
-import { FUNCTIONS, Programs, REMOTE, SCRIPTED } from '../programs.js';
-import { ScriptedEndpoint } from '../scripted-endpoint.js';
-import { Trace, type Violation } from '../trace.js';
-import type { WorldOptions } from '../world.js';
+import { FUNCTIONS, Programs } from '../programs.js';
+import {
+  DEPLOY_INTERVAL,
+  HOUR,
+  MINUTE,
+  PATIENCE,
+  runtimeOptions,
+  SimulatedWorld,
+  workingOptions,
+  type Plan,
+  type WorldOptions,
+} from '../simulated-world.js';
 import { FleetProcess } from './fleet-process.js';
 import { LEASE } from './member-store.js';
 import { ServerClock } from './server-clock.js';
 import { SharedMemory } from './shared-memory.js';
 
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
-/** How long the world at peace may take to finish everything. */
-const PATIENCE = 12 * HOUR;
-/** More events than any seed needs that comes to an end. */
-const MOST_EVENTS = 400_000;
 const RETENTION = 30_000;
-/** How long calls that wait for other code do so, where nothing goes wrong any more. */
-const DEPLOY_INTERVAL = 10 * MINUTE;
 
 /** Several processes on one store: they die, are paused for longer than their lease, and lose the store for a while. */
-export class FleetWorld {
-  readonly chance: Chance;
-  readonly faults: Faults;
-  readonly strain = undefined;
-  readonly programs: Programs;
-  readonly options: WorldOptions;
-  readonly queue: EventQueue;
-  readonly wall: ServerClock;
-  readonly trace: Trace;
-  readonly effects: Effects;
-  readonly client: Client;
-  readonly ledger: Ledger;
+export class FleetWorld extends SimulatedWorld<ServerClock> {
   readonly shared: SharedMemory;
-  readonly endpoints: ReadonlyMap<string, Endpoint>;
   /** Calls with a key that have begun in any process. */
   readonly holders = new Map<DispatchId, Holder>();
-  isChaotic = true;
-  events = 0;
 
-  private readonly remote: RemoteApplication;
   private readonly processes = new Set<FleetProcess>();
-  private crashes: number[];
   private readonly pauses: number;
   private readonly cuts: number;
-  private readonly rootOutcomes = new Map<number, Outcome[]>();
 
-  constructor(readonly seed: number) {
-    this.chance = new Chance(seed, 11);
-    this.faults = faultsOf(new Chance(seed, 12));
-    this.programs = new Programs(new Chance(seed, 13), new Chance(seed, 16), 0);
-    this.options = optionsOf(new Chance(seed, 14));
-    const { crashes, pauses, cuts } = deathsOf(new Chance(seed, 17), this.faults, this.programs);
-    this.crashes = crashes;
-    this.pauses = pauses;
-    this.cuts = cuts;
-    this.queue = new EventQueue(new Chance(seed, 15).random);
-    this.wall = new ServerClock(this.queue);
-    this.trace = new Trace(
-      () => this.queue.now,
-      (id) => this.ledger.describe(id),
-    );
-    this.effects = new Effects(this.trace);
-    this.client = new Client(this);
-    const casualties = { count: (id: DispatchId) => this.shared.casualties.count(id) };
-    this.ledger = new Ledger(this.programs, this.trace, this.client, this.wall, RETENTION, casualties);
-    this.ledger.oracle = new Oracle(this.programs, {
-      wasProduced: (value) => this.effects.wasProduced(value),
-      rootEnded: (index, outcome) =>
-        (this.rootOutcomes.get(index) ?? []).some((other) => JSON.stringify(other) === JSON.stringify(outcome)),
-      mayBlame: this.crashes.length + this.pauses + this.cuts > 0,
-    });
-    this.ledger.onRootEnded = (id, outcome) => {
-      const index = this.client.indexOf(id);
-      this.rootOutcomes.set(index, [...(this.rootOutcomes.get(index) ?? []), outcome]);
-    };
-    this.ledger.onPurged = (id) => this.effects.forget(id);
+  constructor(seed: number) {
+    const plan = planOf(seed);
+    super(seed, plan, new ServerClock(plan.queue));
+    this.pauses = plan.pauses;
+    this.cuts = plan.cuts;
     this.shared = new SharedMemory(this.ledger, this.queue, LEASE, this.chance.random);
-    this.remote = new RemoteApplication(this);
-    this.endpoints = new Map<string, Endpoint>([
-      [REMOTE, this.remote],
-      [SCRIPTED, new ScriptedEndpoint(this.programs, this.trace)],
-    ]);
+  }
+
+  get casualties(): SharedMemory['casualties'] {
+    return this.shared.casualties;
   }
 
   /** One of those that run, whichever a client reaches. */
@@ -155,8 +106,7 @@ export class FleetWorld {
   }
 
   private start(lacks: ReadonlySet<string>, changed = false): void {
-    const crashAt = this.isChaotic ? (this.crashes.shift() ?? 0) : 0;
-    const process = new FleetProcess(this, lacks, changed, crashAt);
+    const process = new FleetProcess(this, lacks, changed, this.nextCrash());
     this.trace.note('start', '', [...(changed ? ['changed code'] : []), ...lacks].join(' '));
     process.scheduler.start().then(
       () => {
@@ -200,8 +150,7 @@ export class FleetWorld {
     const look = (): void => {
       if (this.ledger.unfinished === 0) return;
       changed = !changed;
-      const isParked = [...this.ledger.calls.values()].some(({ progress }) => progress.state === 'incompatible');
-      if (isParked) for (const process of [...this.processes]) this.replace(process, 1_000, changed);
+      if (this.isParked) for (const process of [...this.processes]) this.replace(process, 1_000, changed);
       this.queue.schedule(DEPLOY_INTERVAL, look);
     };
     this.queue.schedule(DEPLOY_INTERVAL, look);
@@ -216,13 +165,6 @@ export class FleetWorld {
     );
   }
 
-  private async confirm(): Promise<void> {
-    let done = false;
-    const confirmed = this.client.confirmAll().then(() => (done = true));
-    await this.until(() => done, this.bound(HOUR), 'somebody waits for a call that has ended');
-    await confirmed;
-  }
-
   private async stop(): Promise<void> {
     let left = this.processes.size;
     for (const process of this.processes) {
@@ -235,28 +177,28 @@ export class FleetWorld {
     this.remote.restart(false);
   }
 
-  private bound(milliseconds: number): number {
-    return this.queue.now + milliseconds;
+  protected override get marks(): number {
+    return this.shared.marks.size;
   }
+}
 
-  private async until(isDone: () => boolean, latest: number, failure: string): Promise<void> {
-    while (!isDone()) {
-      this.events += 1;
-      if (this.queue.next > latest || this.events > MOST_EVENTS || !this.queue.step()) {
-        const { calls, unfinished } = this.ledger;
-        const left = [...calls.values()].filter(({ finished }) => finished === undefined).slice(0, 5);
-        const count = `${unfinished} of ${calls.size} calls have not ended after ${Math.round(this.queue.now / 1000)} s`;
-        this.trace.violate(`${failure}: ${count}, ${this.events} events`, ...left.map(({ header }) => header.id));
-        throw this.report();
-      }
-      await new Promise((resolve) => setImmediate(resolve));
-      if (this.trace.violation) throw this.report();
-    }
-  }
-
-  private report(): Violation {
-    return this.trace.report(this.seed, '--fleet ');
-  }
+function planOf(seed: number): Plan & Deaths {
+  const faults = faultsOf(new Chance(seed, 12));
+  const programs = new Programs(new Chance(seed, 13), new Chance(seed, 16), 0);
+  const { crashes, pauses, cuts } = deathsOf(new Chance(seed, 17), faults, programs);
+  return {
+    chance: new Chance(seed, 11),
+    faults,
+    strain: undefined,
+    programs,
+    options: optionsOf(new Chance(seed, 14)),
+    queue: new EventQueue(new Chance(seed, 15).random),
+    crashes,
+    pauses,
+    cuts,
+    mayBlame: crashes.length + pauses + cuts > 0,
+    command: '--fleet ',
+  };
 }
 
 /** Of what processes die, or seem to, beside functions that end them. */
@@ -277,15 +219,10 @@ function optionsOf(chance: Chance): WorldOptions {
   return {
     scheduler: {
       concurrency: chance.pick([2, 3, 8, 100]),
-      startsPerTurn: chance.pick([1, 5, 500]),
-      payloadMemory: chance.pick([0, 1_000, 1 << 20]),
-      runTimeout: 90_000,
-      cancelGrace: chance.pick([0, 1_000, 20_000]),
+      ...workingOptions(chance),
       retention: RETENTION,
       purgeInterval: RETENTION / 3,
     },
-    replay: chance.happens(0.25) ? 'always' : 'live',
-    maxLive: chance.happens(0.25) ? chance.whole(1, 4) : undefined,
-    callsPerCommit: chance.pick([1, 3, 500]),
+    ...runtimeOptions(chance),
   };
 }
