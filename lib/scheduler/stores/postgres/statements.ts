@@ -47,17 +47,25 @@ const inBranches = (calls: string): string => `
   UNION ALL ${ofBranches(calls, 'call.branch = taken.head AND call.branch IS NOT NULL AND NOT call.head')}
   UNION ALL ${ofBranches(calls, 'call.root = taken.head AND call.parent IS NOT NULL AND call.branch IS NULL')}`;
 
+/** A process that has not been closed, nor found dead. */
+const isAlive = (processes: string, process: string): string =>
+  `EXISTS (SELECT FROM ${processes} AS alive WHERE alive.id = ${process} AND alive.ended_at IS NULL)`;
+
 /** Only a call with a state has children that matter to it: most have none, and nobody has to look for any. */
 const HAS_STATE = '(parent.journal_bytes > 0 OR parent.min_results > 0)';
 
+/** The children for which this holds of parents of the process $1, by the parents' numbers; found by their index for each. */
+const childrenOf = (calls: string, parents: string, which: string): string => `
+  ${calls} AS parent CROSS JOIN LATERAL (
+    SELECT * FROM ${calls} AS child WHERE child.root = parent.root AND child.parent = parent.id AND ${which} OFFSET 0) AS child
+  WHERE parent.owner = $1 AND parent.seq = ANY (ARRAY(${parents})) AND ${HAS_STATE}`;
+
+const IS_UNDELIVERED =
+  'child.finished_at IS NOT NULL AND child.inbox > parent.delivered AND child.parent_incarnation = parent.incarnation';
+
 /** Results that parents, by their numbers, have not taken in. */
 const undeliveredTo = (calls: string, parents: string): string => `
-  SELECT child.id, parent.id, child.correlation, child.inbox
-  FROM ${calls} AS parent CROSS JOIN LATERAL (
-    SELECT * FROM ${calls} AS child WHERE child.root = parent.root AND child.parent = parent.id
-      AND child.finished_at IS NOT NULL AND child.inbox > parent.delivered
-      AND child.parent_incarnation = parent.incarnation OFFSET 0) AS child
-  WHERE parent.owner = $1 AND parent.seq = ANY (ARRAY(${parents})) AND ${HAS_STATE}
+  SELECT child.id, parent.id, child.correlation, child.inbox FROM ${childrenOf(calls, parents, IS_UNDELIVERED)}
   ORDER BY parent.seq, child.inbox`;
 
 interface Tables {
@@ -192,10 +200,7 @@ function unserved(tables: Tables): string {
 /** Branches whose results their parents, by their numbers, do not have. */
 const branchesOf = (calls: string, parents: string): string => `
   SELECT child.id, parent.id, child.correlation, child.parent_incarnation
-  FROM ${calls} AS parent CROSS JOIN LATERAL (
-    SELECT * FROM ${calls} AS child WHERE child.root = parent.root AND child.parent = parent.id
-      AND child.head AND (child.finished_at IS NULL OR child.inbox < 0) OFFSET 0) AS child
-  WHERE parent.owner = $1 AND parent.seq = ANY (ARRAY(${parents})) AND ${HAS_STATE}`;
+  FROM ${childrenOf(calls, parents, 'child.head AND (child.finished_at IS NULL OR child.inbox < 0)')}`;
 
 /** What tells a process from those of other databases, as a text that no setting of a session changes. */
 const START = '(extract(epoch FROM started_at) * 1000000)::bigint::text';
@@ -379,14 +384,14 @@ function sqlOf(schema: string) {
     forgetMarks: `
       DELETE FROM ${running} AS mark
       WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = mark.process)
-        OR NOT EXISTS (SELECT FROM ${processes} WHERE id = mark.process AND ended_at IS NULL)
+        OR NOT ${isAlive(processes, 'mark.process')}
           AND (SELECT call.finished_at FROM ${calls} AS call WHERE call.id = mark.call) IS NOT NULL`,
     forgetWaits: `
       DELETE FROM ${waiting} AS watch
-      WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = watch.process AND ended_at IS NULL)`,
+      WHERE NOT ${isAlive(processes, 'watch.process')}`,
     forgetRegistrations: `
       DELETE FROM ${registrations} AS registration
-      WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = registration.process AND ended_at IS NULL)`,
+      WHERE NOT ${isAlive(processes, 'registration.process')}`,
 
     unregister: `DELETE FROM ${registrations} WHERE process = $1`,
     registerFunctions: `
@@ -611,13 +616,13 @@ function sqlOf(schema: string) {
     /** A process that counts as dead says nothing about calls that others have by now. */
     markStarted: `
       INSERT INTO ${running} (call, process) SELECT call, $1 FROM unnest($2::text[]) AS made (call)
-      WHERE EXISTS (SELECT FROM ${processes} WHERE id = $1 AND ended_at IS NULL)
+      WHERE ${isAlive(processes, '$1')}
       ON CONFLICT (call) DO UPDATE SET process = excluded.process`,
     /** Those of the process, and those that it has taken over with the calls of processes that are no more. */
     markEnded: `
       DELETE FROM ${running} AS mark
       WHERE call = ANY ($2::text[]) AND (process = $1
-        OR NOT EXISTS (SELECT FROM ${processes} AS other WHERE other.id = mark.process AND other.ended_at IS NULL))`,
+        OR NOT ${isAlive(processes, 'mark.process')})`,
     unmarkAll: `DELETE FROM ${running} WHERE process = $1`,
 
     watch: `
@@ -654,7 +659,7 @@ function sqlOf(schema: string) {
             FROM unnest($2::text[], $3::text[], $4::text[], $5::int[]) AS made (endpoint, function, key, per_key)
               JOIN ${keys} AS line
               ON line.endpoint = made.endpoint AND line.function = made.function AND line.key = made.key
-            WHERE line.holds OR EXISTS (SELECT FROM ${processes} WHERE id = line.process AND ended_at IS NULL)) AS line
+            WHERE line.holds OR ${isAlive(processes, 'line.process')}) AS line
           WHERE NOT holds AND held + nth <= per_key)
         RETURNING call, process)
       SELECT pg_notify('${schema}_' || process, '${KEY_GIVEN}' || call) FROM given WHERE process <> $1`,
@@ -717,13 +722,13 @@ function sqlOf(schema: string) {
     slotLimits: `
       SELECT endpoint, function, min(runs) FROM ${registrations} AS registration
       WHERE ${ofFunctions(1)} AND runs IS NOT NULL
-        AND EXISTS (SELECT FROM ${processes} WHERE id = registration.process AND ended_at IS NULL)
+        AND ${isAlive(processes, 'registration.process')}
       GROUP BY endpoint, function`,
     /** Those of the process $3, and of others that are there. */
     slots: `
       SELECT endpoint, function, process, slots, wanted, turn FROM ${slots} AS row
       WHERE ${ofFunctions(1)}
-        AND (process = $3 OR EXISTS (SELECT FROM ${processes} WHERE id = row.process AND ended_at IS NULL))`,
+        AND (process = $3 OR ${isAlive(processes, 'row.process')})`,
     setSlots: `
       INSERT INTO ${slots} (endpoint, function, process, slots, wanted, turn)
       SELECT endpoint, function, $3, slots, wanted, turn
@@ -734,7 +739,7 @@ function sqlOf(schema: string) {
     tellSlots: `SELECT pg_notify('${schema}_' || process, '${SLOTS_CHANGED}') FROM unnest($1::bigint[]) AS told (process)`,
     forgetSlots: `
       DELETE FROM ${slots} AS row
-      WHERE NOT EXISTS (SELECT FROM ${processes} WHERE id = row.process AND ended_at IS NULL)`,
+      WHERE NOT ${isAlive(processes, 'row.process')}`,
 
     requestCancel: `
       WITH request AS (INSERT INTO ${cancellations} (call) VALUES ($1) ON CONFLICT DO NOTHING)
