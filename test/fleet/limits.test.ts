@@ -100,6 +100,8 @@ describe('a key for which many calls wait', () => {
   const MANY = 1_000;
   /** Calls that wait for a key in memory are few, whoever has dispatched them. */
   const AT_HAND = 200;
+  /** What one process claims at first, before it is known that many have one key. */
+  const FIRST_CLAIM = 200;
   const many = (key: string) =>
     Array.from({ length: MANY }, (_, n) => ({ endpoint: LOCAL, function: 'work', key, input: text(`${key} ${n}`) }));
   const inMemory = async (): Promise<number> => {
@@ -144,8 +146,9 @@ describe('a key for which many calls wait', () => {
     gate.resolve();
     await Promise.all(ids.slice(0, 100).map((id) => client.result(id)));
     const begun = order.filter((name) => name.startsWith('Ada')).map((name) => Number(name.slice(4)));
-    // Each process has some at hand, and they take turns.
-    begun.forEach((number, place) => expect(number).toBeLessThan(place + AT_HAND));
+    // Each process has some at hand, and they take turns: any of them may be the first.
+    const elsewhere = (members.length + Number(run) - 1) * FIRST_CLAIM;
+    begun.forEach((number, place) => expect(number).toBeLessThanOrEqual(place + elsewhere));
     expect(await inMemory()).toBeLessThanOrEqual(AT_HAND);
   });
 
