@@ -146,7 +146,7 @@ export class Committer {
     );
     if (isWhole.every(Boolean)) {
       const ending = this.end(connection);
-      this.parts.writer.tellWaiting(connection, groups);
+      this.parts.writer.tellOfEnds(connection, groups);
       await ending;
       this.written += mutations.length;
       return;

@@ -29,13 +29,7 @@ export class MutationWriter {
 
   /** Sends all of the group at once. */
   send(connection: Connection, group: MutationGroup): Sent[] {
-    const sent: Sent[] = [];
-    const send = (statement: Statement, values: SqlValue[], expected?: number): void => {
-      const answer = connection.run(statement, values);
-      // It is looked at later, with those of the other statements.
-      answer.catch(() => undefined);
-      sent.push({ answer, expected });
-    };
+    const { sent, send } = sender(connection);
     const { statements, owner } = this.parts;
     const changes = [...group.changes.values()];
     const created = changes.filter((change) => change.create !== undefined);
@@ -60,19 +54,17 @@ export class MutationWriter {
     if (retargeted.length > 0) send(statements.retarget, columnsOfTargets(retargeted));
     const parts = changes.filter((change) => change.parts.length > 0);
     if (parts.length > 0) send(statements.addToJournals, columnsOfParts(parts));
-    this.tell(changes, send);
+    const unplaced = changes.filter(isUnplaced);
+    if (unplaced.length > 0) send(statements.dropUnwanted, [arrays.texts(idsOf(unplaced))]);
+    // Other processes hear of it when the transaction is committed.
+    if (changes.some((change) => change.isFree)) send(statements.tellFree, []);
     return sent;
   }
 
   /** Sends what changes about branches in the hands of others. */
   sendBranches(connection: Connection, { placed, cancelled, deaf, released }: BranchChanges): Sent[] {
-    const sent: Sent[] = [];
+    const { sent, send } = sender(connection);
     const { statements, owner } = this.parts;
-    const send = (statement: Statement, values: SqlValue[], expected?: number): void => {
-      const answer = connection.run(statement, values);
-      answer.catch(() => undefined);
-      sent.push({ answer, expected });
-    };
     if (placed.length > 0) {
       const places = [arrays.texts(placed.map(({ id }) => id)), arrays.numbers(placed.map(({ inbox }) => inbox))];
       send(statements.place, places, placed.length);
@@ -94,16 +86,17 @@ export class MutationWriter {
   }
 
   /**
-   * Tells who waits for ends, once the COMMIT was sent: whoever begins to wait before that is found, and whoever does after
-   * it sees the end.
+   * Tells who waits for ends, once the COMMIT was sent: whoever begins to wait, or takes a parent over, before that is found,
+   * and whoever does after it sees the end.
    */
-  tellWaiting(connection: Connection, groups: readonly MutationGroup[]): void {
-    const ended = groups.flatMap(({ changes }) =>
-      [...changes.values()].filter(({ finished }) => finished !== undefined),
-    );
-    if (ended.length === 0) return;
+  tellOfEnds(connection: Connection, groups: readonly MutationGroup[]): void {
+    const { statements } = this.parts;
+    const ended = groups.flatMap(({ changes }) => [...changes.values()].filter(({ finished }) => finished));
+    const unplaced = ended.filter(isUnplaced);
     // Those who do not hear of it look now and then.
-    connection.run(this.parts.statements.tellWaiting, [arrays.texts(idsOf(ended))]).catch(() => undefined);
+    const { send } = sender(connection);
+    if (ended.length > 0) send(statements.tellWaiting, [arrays.texts(idsOf(ended))]);
+    if (unplaced.length > 0) send(statements.tellParents, [arrays.texts(idsOf(unplaced))]);
   }
 
   /** Why the group was not written wholly. The transaction was rolled back. */
@@ -147,18 +140,17 @@ export class MutationWriter {
       ? undefined
       : refusals.refusePosition(store, id, mutation.position.bytes, end);
   }
+}
 
-  /** Other processes hear of it when the transaction is committed. */
-  private tell(changes: readonly Change[], send: (statement: Statement, values: SqlValue[]) => void): void {
-    const { statements } = this.parts;
-    const unplaced = changes.filter(({ finished }) => finished?.inbox === UNPLACED);
-    if (unplaced.length > 0) {
-      const ids = arrays.texts(idsOf(unplaced));
-      send(statements.dropUnwanted, [ids]);
-      send(statements.tellParents, [ids]);
-    }
-    if (changes.some((change) => change.isFree)) send(statements.tellFree, []);
-  }
+/** Sends statements one behind the other: their answers are looked at later, all together. */
+function sender(connection: Connection) {
+  const sent: Sent[] = [];
+  const send = (statement: Statement, values: SqlValue[], expected?: number): void => {
+    const answer = connection.run(statement, values);
+    answer.catch(() => undefined);
+    sent.push({ answer, expected });
+  };
+  return { sent, send };
 }
 
 /** The calls that a mutation is about. */
@@ -166,6 +158,9 @@ export function idsIn(mutation: Mutation): readonly DispatchId[] {
   if (mutation.type === 'create') return [mutation.header.id];
   return mutation.type === 'purge' ? mutation.ids : [mutation.id];
 }
+
+/** Its parent is in another process, which gives the result its place. */
+const isUnplaced = ({ finished }: Change): boolean => finished?.inbox === UNPLACED;
 
 const idsOf = (changes: readonly Change[]): string[] => changes.map((change) => change.id);
 

@@ -510,7 +510,7 @@ function sqlOf(schema: string) {
     /** Processes that wait for these ends, of other processes' calls, hear of them. */
     tellWaiting: `
       SELECT pg_notify('${schema}_' || process, call) FROM ${waiting} WHERE call = ANY ($1::text[])`,
-    /** Processes whose calls get results of these branches hear of it. */
+    /** The same for processes whose calls get results of these branches. */
     tellParents: `
       SELECT pg_notify('${schema}_' || parent.owner, 'branches') FROM ${endedBelow(calls)}
       WHERE child.inbox < 0 AND parent.owner IS NOT NULL GROUP BY parent.owner`,
