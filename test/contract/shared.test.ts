@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { UNPLACED } from '../../lib/scheduler/store.js';
 import { until } from '../support/fleet.js';
 import { TestStores } from '../support/test-stores.js';
-import { finished, idOf, rootCall } from './calls.js';
+import { finished, idOf, progressOf, rootCall } from './calls.js';
 import { branchCall, describeShared, EVERYTHING } from './shared.contract.js';
 
 const stores = TestStores.use();
@@ -30,6 +30,24 @@ describe('processes that share a PostgreSQL store', () => {
 
     await first.sweep();
     expect(await unplaced()).toEqual([]);
+  });
+
+  it('count a crash and forget that the call ran in one commit', async () => {
+    const former = await open();
+    await former.commit([rootCall(idOf(1))]);
+    former.markRunning([idOf(1)], []);
+    await former.die();
+    const owner = await open();
+    expect((await owner.recover()).inFlight).toEqual([idOf(1)]);
+    await stores.database.query('BEGIN');
+    await stores.database.query(`LOCK TABLE ${stores.schema}.running IN SHARE MODE`);
+    const counting = owner.commit([{ type: 'progress', id: idOf(1), progress: progressOf({ crashes: 1 }) }]);
+    await until(async () => (await stores.database.query('SELECT FROM pg_locks WHERE NOT granted')).length > 0);
+    expect((await owner.get(idOf(1)))?.progress.crashes).toBe(0);
+    await stores.database.query('COMMIT');
+    await counting;
+    expect((await owner.get(idOf(1)))?.progress.crashes).toBe(1);
+    expect(await stores.database.query(`SELECT call FROM ${stores.schema}.running`)).toEqual([]);
   });
 
   it('forget the marks of processes that are no more, but for calls that go on', async () => {

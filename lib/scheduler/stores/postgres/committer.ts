@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { BranchChanges, Mutation } from '../../store.js';
+import type { BranchChanges, DispatchId, Mutation } from '../../store.js';
 import { StoreError, StoreOwnershipLostError } from '../../store.js';
 import type { Answer, Connection } from './connection.js';
 import type { ConnectionSlot } from './connection.slot.js';
@@ -12,6 +12,14 @@ import type { Statements } from './statements.js';
 /** How long to wait before a server that cannot be reached is asked again, in milliseconds. */
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 2_000;
+
+/** What is written by one transaction. */
+export interface Commit {
+  readonly mutations: readonly Mutation[];
+  readonly branches: BranchChanges | undefined;
+  /** Calls that a former process died with, where this says what became of them: they do not count as running any more. */
+  readonly settled: readonly DispatchId[];
+}
 
 export interface CommitterParts {
   readonly store: string;
@@ -46,8 +54,8 @@ export class Committer {
 
   constructor(private readonly parts: CommitterParts) {}
 
-  commit(mutations: readonly Mutation[], branches?: BranchChanges): Promise<void> {
-    return this.inTurn((connection) => this.write(connection, mutations, branches, true));
+  commit(commit: Commit): Promise<void> {
+    return this.inTurn((connection) => this.write(connection, commit, true));
   }
 
   /** The process counts as dead: nothing is written any more. */
@@ -116,22 +124,19 @@ export class Committer {
   }
 
   /** @param mayRepeat when the connection turns out to be lost before there was any COMMIT */
-  private async write(
-    connection: Connection,
-    mutations: readonly Mutation[],
-    branches: BranchChanges | undefined,
-    mayRepeat: boolean,
-  ): Promise<void> {
+  private async write(connection: Connection, commit: Commit, mayRepeat: boolean): Promise<void> {
+    const { mutations, branches, settled } = commit;
     const groups = groupsOf(this.parts.store, mutations);
     const begun = connection.query('BEGIN');
     const fence = this.sendFence(connection);
     const sent = groups.flatMap((group) => this.parts.writer.send(connection, group));
     if (branches) sent.push(...this.parts.writer.sendBranches(connection, branches));
+    if (settled.length > 0) sent.push(...this.parts.writer.sendSettled(connection, settled));
     const answers = await Promise.allSettled([begun, fence, ...sent.map(({ answer }) => answer)]);
     const failed = answers.find((answer) => answer.status === 'rejected' && !isFollowUp(answer.reason));
     if (failed?.status === 'rejected') {
       if (connection.isLost && mayRepeat) {
-        return this.write(await this.parts.connection.get(), mutations, branches, false);
+        return this.write(await this.parts.connection.get(), commit, false);
       }
       await rollBack(connection);
       throw failed.reason;

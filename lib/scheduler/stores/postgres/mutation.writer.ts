@@ -85,6 +85,13 @@ export class MutationWriter {
     return sent;
   }
 
+  /** Sends that calls do not count as running any more with which a former process died. */
+  sendSettled(connection: Connection, ids: readonly DispatchId[]): Sent[] {
+    const { sent, send } = sender(connection);
+    send(this.parts.statements.settleMarks, [arrays.texts(ids)]);
+    return sent;
+  }
+
   /**
    * Tells who waits for ends, once the COMMIT was sent: whoever begins to wait, or takes a parent over, before that is found,
    * and whoever does after it sees the end.

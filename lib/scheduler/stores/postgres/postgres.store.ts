@@ -230,8 +230,12 @@ export class PostgresStore implements JoiningStore {
   commit(mutations: readonly Mutation[], branches?: BranchChanges): Promise<void> {
     return this.use(async (session) => {
       if (mutations.length === 0 && branches === undefined) return;
-      await session.committer.commit(mutations, branches);
-      session.marks.wrote(mutations.flatMap((mutation) => (mutation.type === 'create' ? [] : idsIn(mutation))));
+      const { committer, marks } = session;
+      const settled = marks.inheritedOf(
+        mutations.flatMap((mutation) => (mutation.type === 'create' ? [] : idsIn(mutation))),
+      );
+      await committer.commit({ mutations, branches, settled });
+      marks.settled(settled);
     });
   }
 

@@ -37,11 +37,14 @@ export class RunningMarks {
     for (const id of ids) this.inherited.add(id);
   }
 
-  /** What became of the runs that a former process began is written now. */
-  wrote(ids: Iterable<DispatchId>): void {
-    if (this.inherited.size === 0) return;
-    for (const id of ids) if (this.inherited.has(id)) this.unmark(id);
-    this.flush();
+  /** Of these calls, those whose former process died while it ran them, and that have not been run again. */
+  inheritedOf(ids: readonly DispatchId[]): DispatchId[] {
+    return this.inherited.size === 0 ? [] : ids.filter((id) => this.inherited.has(id));
+  }
+
+  /** The commit that says what became of these runs of a former process has removed their marks. */
+  settled(ids: readonly DispatchId[]): void {
+    for (const id of ids) this.inherited.delete(id);
   }
 
   /** Nothing runs any more. */

@@ -623,6 +623,12 @@ function sqlOf(schema: string) {
       DELETE FROM ${running} AS mark
       WHERE call = ANY ($2::text[]) AND (process = $1
         OR NOT ${isAlive(processes, 'mark.process')})`,
+    /** Of processes that are no more. One that is just being run again has a new mark, and is not waited for. */
+    settleMarks: `
+      DELETE FROM ${running} WHERE call = ANY (ARRAY(
+        SELECT call FROM ${running} AS mark
+        WHERE call = ANY ($1::text[]) AND NOT ${isAlive(processes, 'mark.process')}
+        FOR UPDATE OF mark SKIP LOCKED))`,
     unmarkAll: `DELETE FROM ${running} WHERE process = $1`,
 
     watch: `
